@@ -1,0 +1,56 @@
+#pragma once
+
+#include "protocol/base/error.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include <tl/expected.hpp>
+
+namespace dmrp::server {
+
+/// Why storage refused or failed an operation. No refusal changes the disk. If you add a code, extend
+/// StorageErrorName and the table of the methods layer that maps codes to HRESULTs.
+enum class StorageErrorCode : std::uint8_t {
+  kIoError,           ///< the device failed to read or write
+  kReadOnly,          ///< the device refuses writes
+  kNotInitialized,    ///< the disk has neither an MBR nor a GPT
+  kDynamicDisk,       ///< the disk belongs to the Logical Disk Manager
+  kDamagedTable,      ///< the table breaks its format, so nothing is changed that rests on it
+  kWrongStyle,        ///< the operation does not exist for the partition style of the disk
+  kWrongType,         ///< the region type asked for does not go with the region named
+  kNotFound,          ///< no partition starts at the offset named
+  kNotFree,           ///< the range asked for meets a used region
+  kOutOfRange,        ///< the range asked for leaves the free region named
+  kMisaligned,        ///< start or length is no multiple of the sector size
+  kTooSmall,          ///< the length cannot hold what was asked for
+  kTableFull,         ///< no free entry: four in an MBR, the entry count in a GPT
+  kExtendedExists,    ///< the disk has its one extended partition already
+  kExtendedNotEmpty,  ///< the extended partition still holds logical drives
+  kNotEmpty,          ///< the disk has partitions and the operation wants none
+  kDiskTooSmall,      ///< the disk cannot hold the table asked for
+};
+
+/// The name of a code without the leading k.
+std::string_view StorageErrorName(StorageErrorCode code);
+
+struct StorageError {
+  StorageErrorCode code = StorageErrorCode::kIoError;
+  std::string message;  ///< names the offending value and the limit
+
+  /// "OutOfRange: start 512 lies before ...", for people.
+  [[nodiscard]] std::string ToString() const;
+};
+
+template <typename T>
+using StorageResult = tl::expected<T, StorageError>;
+
+[[nodiscard]] inline tl::unexpected<StorageError> Refuse(StorageErrorCode code, std::string message) {
+  return tl::unexpected<StorageError>(StorageError{code, std::move(message)});
+}
+
+/// The storage error for a failure of the device itself.
+[[nodiscard]] tl::unexpected<StorageError> DeviceFailed(const Error& error);
+
+}  // namespace dmrp::server
