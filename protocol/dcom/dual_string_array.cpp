@@ -3,18 +3,12 @@
 #include "protocol/base/text.hpp"
 
 #include <charconv>
+#include <span>
 
 #include <fmt/format.h>
 
 namespace dmrp::dcom {
 namespace {
-
-constexpr std::size_t kMaxEntries = 0xFFFF;
-
-std::size_t EntryCount(const SecurityBinding& binding) {
-  // Service 0 means "call without security" and carries neither wAuthzSvc nor a name (2.2.19.4).
-  return binding.wAuthnSvc == 0 ? 0 : binding.aPrincName.size() + 3;
-}
 
 /// The text from `position` up to its null, and the position behind that.
 std::optional<std::u16string> TakeText(std::span<const std::uint16_t> entries, std::size_t& position) {
@@ -52,36 +46,36 @@ StringBinding StringBinding::Tcp(std::string_view host, std::uint16_t port) {
   return {kTowerTcp, ToUtf16(text).value_or(std::u16string{})};
 }
 
-std::vector<std::uint16_t> DualStringArray::ToEntries() const {
-  std::vector<std::uint16_t> entries;
+wire::DUALSTRINGARRAY DualStringArray::ToWire() const {
+  wire::DUALSTRINGARRAY wire;
+  std::vector<std::uint16_t>& entries = wire.aStringArray;
+  const auto append_text = [&](const std::u16string& text) {
+    entries.insert(entries.end(), text.begin(), text.end());
+    entries.push_back(0);
+  };
   for (const StringBinding& binding : string_bindings) {
     entries.push_back(binding.wTowerId);
-    entries.insert(entries.end(), binding.aNetworkAddr.begin(), binding.aNetworkAddr.end());
-    entries.push_back(0);
+    append_text(binding.aNetworkAddr);
   }
+  // An empty list has two terminators, as the smallest array does (2.2.19.1).
   if (string_bindings.empty()) entries.push_back(0);
   entries.push_back(0);
+  wire.wSecurityOffset = static_cast<std::uint16_t>(entries.size());
   for (const SecurityBinding& binding : security_bindings) {
+    // Service 0 means "call without security", as does the empty list.
     if (binding.wAuthnSvc == 0) continue;
     entries.push_back(binding.wAuthnSvc);
     entries.push_back(kAuthzNone);
-    entries.insert(entries.end(), binding.aPrincName.begin(), binding.aPrincName.end());
-    entries.push_back(0);
+    append_text(binding.aPrincName);
   }
+  if (entries.size() == wire.wSecurityOffset) entries.push_back(0);
   entries.push_back(0);
-  // The smallest array has two terminators in each half.
-  if (entries.size() == SecurityOffset() + 1U) entries.push_back(0);
-  return entries;
+  return wire;
 }
 
-std::uint16_t DualStringArray::SecurityOffset() const {
-  std::size_t count = string_bindings.empty() ? 2 : 1;
-  for (const StringBinding& binding : string_bindings) count += binding.aNetworkAddr.size() + 2;
-  return static_cast<std::uint16_t>(count);
-}
-
-Result<DualStringArray> DualStringArray::FromEntries(std::span<const std::uint16_t> entries,
-                                                     std::uint16_t security_offset) {
+Result<DualStringArray> DualStringArray::FromWire(const wire::DUALSTRINGARRAY& wire) {
+  const std::span<const std::uint16_t> entries = wire.aStringArray;
+  const std::size_t security_offset = wire.wSecurityOffset;
   if (security_offset > entries.size()) {
     return Fail(ErrorKind::kMalformed,
                 fmt::format("DUALSTRINGARRAY: wSecurityOffset {} exceeds wNumEntries {}", security_offset,
@@ -114,24 +108,24 @@ Result<DualStringArray> DualStringArray::FromEntries(std::span<const std::uint16
 }
 
 void DualStringArray::Write(PackedWriter& writer) const {
-  const auto entries = ToEntries();
-  writer.Write(static_cast<std::uint16_t>(entries.size()));
-  writer.Write(SecurityOffset());
-  for (const std::uint16_t entry : entries) writer.Write(entry);
+  const wire::DUALSTRINGARRAY wire = ToWire();
+  writer.Write(static_cast<std::uint16_t>(wire.aStringArray.size()));
+  writer.Write(wire.wSecurityOffset);
+  for (const std::uint16_t entry : wire.aStringArray) writer.Write(entry);
 }
 
 Result<DualStringArray> DualStringArray::Read(PackedReader& reader) {
   const std::size_t offset = reader.Offset();
   const auto count = reader.Read<std::uint16_t>();
-  const auto security_offset = reader.Read<std::uint16_t>();
+  wire::DUALSTRINGARRAY wire{.wSecurityOffset = reader.Read<std::uint16_t>(), .aStringArray = {}};
   if (reader.Failed() || reader.Remaining() < count * sizeof(std::uint16_t)) {
     return Fail(ErrorKind::kMalformed,
                 fmt::format("DUALSTRINGARRAY at offset {}: {} entries announced, {} octets left", offset,
                             count, reader.Remaining()));
   }
-  std::vector<std::uint16_t> entries(count);
-  for (std::uint16_t& entry : entries) entry = reader.Read<std::uint16_t>();
-  return FromEntries(entries, security_offset);
+  wire.aStringArray.resize(count);
+  for (std::uint16_t& entry : wire.aStringArray) entry = reader.Read<std::uint16_t>();
+  return FromWire(wire);
 }
 
 }  // namespace dmrp::dcom

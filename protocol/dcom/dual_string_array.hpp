@@ -2,12 +2,12 @@
 // security.
 #pragma once
 
+#include "dmrp/dcom_interfaces/types.hpp"
 #include "protocol/base/error.hpp"
 #include "protocol/dcom/packed.hpp"
 
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -53,14 +53,10 @@ struct DualStringArray {
   std::vector<StringBinding> string_bindings;
   std::vector<SecurityBinding> security_bindings;
 
-  /// The aStringArray member: both lists with their terminators.
-  [[nodiscard]] std::vector<std::uint16_t> ToEntries() const;
-  /// The wSecurityOffset that belongs to ToEntries().
-  [[nodiscard]] std::uint16_t SecurityOffset() const;
-  /// Takes the lists out of aStringArray. kMalformed when an entry has no end or wSecurityOffset lies
-  /// outside.
-  static Result<DualStringArray> FromEntries(std::span<const std::uint16_t> entries,
-                                             std::uint16_t security_offset);
+  /// Both lists with their terminators.
+  [[nodiscard]] wire::DUALSTRINGARRAY ToWire() const;
+  /// kMalformed when an entry has no end or wSecurityOffset lies outside.
+  static Result<DualStringArray> FromWire(const wire::DUALSTRINGARRAY& wire);
 
   /// The packet form (no max_count in front) as it stands inside an OBJREF.
   void Write(PackedWriter& writer) const;

@@ -37,11 +37,11 @@ struct RawCall {
   std::optional<Guid> ipid;      ///< the object UUID; default that of the reference
   bool send_object_uuid = true;  ///< false: no object UUID in the request at all
   std::uint16_t opnum = 0;
-  Bytes stub;                   ///< the in-parameters
-  bool send_orpcthis = true;    ///< false: `stub` is the whole stub
-  ComVersion version;           ///< ORPCTHIS.version
-  std::uint32_t flags = 0;      ///< ORPCTHIS.flags
-  std::uint32_t reserved1 = 0;  ///< ORPCTHIS.reserved1
+  Bytes stub;                        ///< the in-parameters
+  bool send_orpcthis = true;         ///< false: `stub` is the whole stub
+  COMVERSION version = kComVersion;  ///< ORPCTHIS.version
+  std::uint32_t flags = 0;           ///< ORPCTHIS.flags
+  std::uint32_t reserved1 = 0;       ///< ORPCTHIS.reserved1
   std::optional<Guid> causality_id;
   /// What follows the 32 octets of ORPCTHIS when set, which also makes the extensions pointer non-null.
   std::optional<Bytes> extensions;

@@ -1,6 +1,7 @@
 // OBJREF ([MS-DCOM] 2.2.18): the marshaled form of an object reference, as octets.
 #pragma once
 
+#include "dmrp/dcom_interfaces/types.hpp"
 #include "protocol/base/error.hpp"
 #include "protocol/base/guid.hpp"
 #include "protocol/base/text.hpp"
@@ -15,20 +16,12 @@ namespace dmrp::dcom {
 /// STDOBJREF.flags: the reference is not pinged ([MS-DCOM] 2.2.18.2).
 inline constexpr std::uint32_t SORF_NOPING = 0x1000;
 
-/// STDOBJREF ([MS-DCOM] 2.2.18.2) in its packed form, 40 octets.
-struct StandardReference {
-  std::uint32_t flags = 0;
-  std::uint32_t cPublicRefs = 0;
-  std::uint64_t oxid = 0;
-  std::uint64_t oid = 0;
-  Guid ipid;
-
-  friend bool operator==(const StandardReference&, const StandardReference&) = default;
-};
+/// STDOBJREF ([MS-DCOM] 2.2.18.2); 40 octets here, where nothing is aligned.
+using wire::STDOBJREF;
 
 /// OBJREF_STANDARD ([MS-DCOM] 2.2.18.4).
 struct OBJREF_STANDARD {
-  StandardReference std;
+  STDOBJREF std;
   DualStringArray saResAddr;
 
   friend bool operator==(const OBJREF_STANDARD&, const OBJREF_STANDARD&) = default;
@@ -36,7 +29,7 @@ struct OBJREF_STANDARD {
 
 /// OBJREF_HANDLER ([MS-DCOM] 2.2.18.5).
 struct OBJREF_HANDLER {
-  StandardReference std;
+  STDOBJREF std;
   Guid clsid;
   DualStringArray saResAddr;
 
@@ -55,7 +48,7 @@ struct OBJREF_CUSTOM {
 
 /// OBJREF_EXTENDED ([MS-DCOM] 2.2.18.7) with its one DATAELEMENT.
 struct OBJREF_EXTENDED {
-  StandardReference std;
+  STDOBJREF std;
   DualStringArray saResAddr;
   Guid dataID;
   Bytes Data;
@@ -68,7 +61,7 @@ struct OBJREF {
   std::variant<OBJREF_STANDARD, OBJREF_HANDLER, OBJREF_CUSTOM, OBJREF_EXTENDED> u_objref;
 
   /// The parts that STANDARD, HANDLER and EXTENDED share; null for CUSTOM.
-  [[nodiscard]] const StandardReference* Standard() const;
+  [[nodiscard]] const STDOBJREF* Standard() const;
   [[nodiscard]] const DualStringArray* ResolverAddress() const;
 
   friend bool operator==(const OBJREF&, const OBJREF&) = default;

@@ -74,7 +74,7 @@ struct Options {
   std::chrono::milliseconds connect_timeout{10'000};
   std::chrono::milliseconds call_timeout{60'000};
   /// The version this side announces; lower ones make it an older peer.
-  ComVersion version;
+  COMVERSION version = kComVersion;
 
   // Incoming calls.
   std::shared_ptr<const rpc::AccountStore> accounts;  ///< null: nobody can log on
@@ -140,7 +140,7 @@ struct ActivationRequest {
   std::vector<Guid> iids;
   ActivationMethod method = ActivationMethod::kAutomatic;
   bool server_alive_first = true;     ///< ask ServerAlive2 for the server's version before
-  std::optional<ComVersion> version;  ///< ORPCTHIS and client version; default negotiated
+  std::optional<COMVERSION> version;  ///< ORPCTHIS and client version; default negotiated
   std::optional<rpc::AuthLevel> auth_level;
   std::optional<rpc::Credentials> credentials;  ///< for this server, kept for its objects; default Options'
   std::optional<std::chrono::milliseconds> timeout;
@@ -150,14 +150,14 @@ struct ActivationRequest {
 struct Activation {
   std::vector<Result<ObjectRef>>
       interfaces;  ///< one for each iid asked, in that order; E_NOINTERFACE per entry
-  ComVersion server_version;
+  COMVERSION server_version;
   rpc::AuthLevel authn_hint = rpc::AuthLevel::kNone;
   DualStringArray oxid_bindings;
 };
 
 /// What ServerAlive2 answers.
 struct ServerInfo {
-  ComVersion version;
+  COMVERSION version;
   DualStringArray resolver_bindings;
 };
 
