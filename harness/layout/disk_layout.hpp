@@ -33,13 +33,13 @@ struct DiskPartition {
   unsigned number = 0;
   std::uint64_t start = 0;   ///< in bytes from the start of the disk
   std::uint64_t length = 0;  ///< in bytes
-  std::optional<std::uint8_t> mbr_type;
-  std::optional<Guid> gpt_type;
-  std::optional<Guid> guid;                 ///< GPT only: the partition's own
-  std::optional<std::uint64_t> attributes;  ///< GPT only: the 64 bits as they stand on disk
-  std::optional<std::string> name;          ///< GPT only: UTF-8
-  bool active = false;                      ///< MBR only: the boot indicator is 0x80
-  bool logical = false;                     ///< MBR only: lies in the extended partition
+  std::optional<std::uint8_t> mbr_type{};
+  std::optional<Guid> gpt_type{};
+  std::optional<Guid> guid{};                 ///< GPT only: the partition's own
+  std::optional<std::uint64_t> attributes{};  ///< GPT only: the 64 bits as they stand on disk
+  std::optional<std::string> name{};          ///< GPT only: UTF-8
+  bool active = false;                        ///< MBR only: the boot indicator is 0x80
+  bool logical = false;                       ///< MBR only: lies in the extended partition
 
   friend bool operator==(const DiskPartition&, const DiskPartition&) = default;
   [[nodiscard]] bool IsExtended() const;

@@ -1,0 +1,118 @@
+#include "harness/layout/reader_internal.hpp"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char** environ;
+
+namespace dmrp::harness::internal {
+namespace {
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd = -1) : fd_(fd) {}
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~Descriptor() { Close(); }
+  void Close() {
+    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+  }
+  [[nodiscard]] int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+struct Pipe {
+  Descriptor read, write;
+};
+
+Result<Pipe> MakePipe() {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return FailErrno("pipe2", errno);
+  return Pipe{Descriptor(ends[0]), Descriptor(ends[1])};
+}
+
+std::vector<std::string> EnvironmentWithPlainLocale() {
+  std::vector<std::string> variables;
+  for (char** each = environ; each != nullptr && *each != nullptr; ++each) {
+    const std::string_view variable(*each);
+    if (!variable.starts_with("LC_") && !variable.starts_with("LANG")) variables.emplace_back(variable);
+  }
+  variables.emplace_back("LC_ALL=C.UTF-8");
+  return variables;
+}
+
+std::vector<char*> Pointers(std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  for (std::string& text : texts) pointers.push_back(text.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+}  // namespace
+
+Result<ProgramOutput> RunProgram(const std::vector<std::string>& argv, std::chrono::milliseconds deadline) {
+  auto out = MakePipe();
+  if (!out) return tl::unexpected(out.error());
+  auto err = MakePipe();
+  if (!err) return tl::unexpected(err.error());
+
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, out->write.get(), STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, err->write.get(), STDERR_FILENO);
+  std::vector<std::string> arguments = argv;
+  std::vector<std::string> variables = EnvironmentWithPlainLocale();
+  pid_t pid = -1;
+  const int failure = ::posix_spawnp(&pid, argv.front().c_str(), &actions, nullptr,
+                                     Pointers(arguments).data(), Pointers(variables).data());
+  posix_spawn_file_actions_destroy(&actions);
+  if (failure != 0) return FailErrno("run " + argv.front(), failure);
+  out->write.Close();
+  err->write.Close();
+
+  ProgramOutput output;
+  const auto end = std::chrono::steady_clock::now() + deadline;
+  std::array<pollfd, 2> waits{pollfd{out->read.get(), POLLIN, 0}, pollfd{err->read.get(), POLLIN, 0}};
+  std::array<std::string*, 2> texts{&output.out, &output.err};
+  bool late = false;
+  while (waits[0].fd >= 0 || waits[1].fd >= 0) {
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now()).count();
+    if (left <= 0) {
+      late = true;
+      ::kill(pid, SIGKILL);
+      break;
+    }
+    if (::poll(waits.data(), waits.size(), static_cast<int>(left)) < 0 && errno != EINTR) break;
+    for (std::size_t i = 0; i < waits.size(); ++i) {
+      if (waits[i].fd < 0 || waits[i].revents == 0) continue;
+      std::array<char, 4096> buffer{};
+      const ssize_t count = ::read(waits[i].fd, buffer.data(), buffer.size());
+      if (count > 0) texts[i]->append(buffer.data(), static_cast<std::size_t>(count));
+      if (count <= 0) waits[i].fd = -1;
+    }
+  }
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (late)
+    return Fail(ErrorKind::kTimeout, fmt::format("{} did not end in {} ms", argv.front(), deadline.count()));
+  output.exit_status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+  return output;
+}
+
+}  // namespace dmrp::harness::internal
