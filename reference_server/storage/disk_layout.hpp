@@ -15,6 +15,7 @@
 
 #include "protocol/base/guid.hpp"
 #include "reference_server/platform/block_device.hpp"
+#include "reference_server/platform/linux_device.hpp"
 #include "reference_server/storage/storage_error.hpp"
 
 #include <cstdint>
@@ -62,17 +63,16 @@ struct Region {
   std::uint8_t mbrType = 0;  ///< REGION_INFO.partitionType; 0 for free regions
   bool active = false;       ///< REGION_INFO.isActive
 
-  Guid gptType;                     ///< REGION_INFO_EX.gpt.partitionType; null for free regions
-  Guid gptId;                       ///< REGION_INFO_EX.gpt.partitionId
+  Guid gptType{};                   ///< REGION_INFO_EX.gpt.partitionType; null for free regions
+  Guid gptId{};                     ///< REGION_INFO_EX.gpt.partitionId
   std::uint64_t gptAttributes = 0;  ///< REGION_INFO_EX.gpt.attributes
-  std::u16string gptName;           ///< REGION_INFO_EX.name, without a terminating null
+  std::u16string gptName{};         ///< REGION_INFO_EX.name, without a terminating null
 
   [[nodiscard]] std::uint64_t End() const { return start + length; }
   friend bool operator==(const Region&, const Region&) = default;
 };
 
-/// A fault in a partition table. A table with any fault but kGptCopyBad, kHybridMbr and kOutsideDisk is
-/// not written to.
+/// A fault in a partition table. DiskLayout::BlockingAnomaly says which of them forbid changes.
 enum class TableFault : std::uint8_t {
   kEbrSignature,    ///< a link leads to a sector without the 55 AA mark; not followed
   kEbrLoop,         ///< a link leads back to an EBR already read; not followed
@@ -82,8 +82,8 @@ enum class TableFault : std::uint8_t {
   kOverlap,         ///< two partitions share sectors
   kOutsideDisk,     ///< an entry starts or ends beyond the disk; not shown when it starts there
   kManyExtended,    ///< more than one extended partition; only the first is followed
-  kManyActive,      ///< more than one entry is marked active
-  kBadBootFlag,     ///< a boot flag other than 00 and 80
+  kManyActive,      ///< more than one entry is marked active (MarkActive mends it)
+  kBadBootFlag,     ///< a boot flag other than 00 and 80: the sector is no MBR, style unknown
   kInsideReserved,  ///< a partition covers the table itself
   kGptCopyBad,      ///< one of the two GPTs is unusable, the other one is used
   kGptBothBad,      ///< protective MBR, but neither GPT is usable: style unknown
@@ -120,7 +120,8 @@ struct DiskLayout {
   [[nodiscard]] bool HasPartitions() const;
   /// DISK_INFO_EX.maySwitchStyle: a basic disk with a table and without partitions.
   [[nodiscard]] bool MaySwitchStyle() const;
-  /// The first anomaly that forbids changes, or null.
+  /// The first anomaly that forbids changes, or null: any but kGptCopyBad, kHybridMbr, kOutsideDisk and
+  /// kManyActive, which leave no doubt about what is free, and those that make the style unknown.
   [[nodiscard]] const TableAnomaly* BlockingAnomaly() const;
   /// The used region that starts at `start` (for equal starts: a partition before the extended one).
   [[nodiscard]] const Region* FindPartition(std::uint64_t start) const;
@@ -131,5 +132,12 @@ inline constexpr std::uint32_t kMaxLogicalDrives = 256;
 
 /// Reads the table of a disk. Malformed tables give anomalies, never an error: kIoError only.
 StorageResult<DiskLayout> ReadLayout(BlockDevice& device);
+
+/// The layout of a medium that never has a table (CD, DVD, floppy): one region over all of it.
+DiskLayout WholeMedium(const DiskGeometry& geometry);
+
+/// The partitions of a layout as the kernel should know them; an extended one counts with at most 1024
+/// octets or one sector, as the kernel's own reader gives it.
+std::vector<KernelPartition> KernelPartitionsOf(const DiskLayout& layout, const DiskGeometry& geometry);
 
 }  // namespace dmrp::server

@@ -63,7 +63,7 @@ StorageResult<Change> WriteSignature(BlockDevice& device, const SignatureIsFree&
 
 struct InitializeOptions {
   PartitionStyle style = PartitionStyle::kMbr;
-  SignatureIsFree signatureIsFree;  ///< empty: any nonzero signature will do
+  SignatureIsFree signatureIsFree{};  ///< empty: any nonzero signature will do
   /// Windows makes a Microsoft reserved partition (32 MB, 128 MB from 16 GB on) on each new GPT disk.
   /// The specification asks for an empty table (3.2.4.4.3.7), so it is left out unless asked for, and
   /// where it would take more than a quarter of the disk.
