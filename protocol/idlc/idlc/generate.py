@@ -11,18 +11,19 @@ import jinja2
 
 from . import codec, cpp, model as model_module
 from .syntax import IdlError
-from .types import Alias, Enum, GuidType, Struct, has_pending, has_pointees, least_size, strip
+from .types import Alias, ConfArray, Enum, GuidType, Pointer, Struct, has_pending, has_pointees, least_size, strip
 
-MESSAGE_FILES = 4  # the codecs and printers of messages are split over so many files, for compile time
+CODEC_FILES = 4  # message codecs are split over so many files, for compile time
+PRINT_FILES = 3  # the same for printers
 
 _ONCE = ["types.hpp", "messages.hpp", "codec.hpp", "codec_parts.hpp", "codec_types.cpp", "method_table.hpp",
-         "handler.hpp", "handler.cpp", "skeleton.hpp", "skeleton.cpp", "proxy.hpp", "proxy.cpp"]
-_SPLIT = ["codec_messages"]
+         "handler.hpp", "handler.cpp", "skeleton.hpp", "skeleton.cpp", "proxy.hpp", "proxy.cpp", "fields.hpp", "print.hpp"]
 
 
 def outputs() -> list[str]:
     """The names of all generated files."""
-    return _ONCE + [f"{stem}_{n}.cpp" for stem in _SPLIT for n in range(MESSAGE_FILES)]
+    return (_ONCE + [f"codec_messages_{n}.cpp" for n in range(CODEC_FILES)]
+            + [f"print_{n}.cpp" for n in range(PRINT_FILES)])
 
 
 @dataclass
@@ -85,12 +86,49 @@ def _result_type(method) -> str:
     return "" if strip(method.result).cpp == "void" else cpp.value_type(method.result)
 
 
+@dataclass
+class Printed:
+    """A type with a printer; members are (name, whether it is an HRESULT)."""
+
+    type: str
+    text: str
+    members: list[tuple[str, bool]]
+
+
+def _is_result(t) -> bool:
+    """Whether a type is HRESULT, or an array of them behind any pointers."""
+    while True:
+        if isinstance(t, Alias) and t.name == "HRESULT":
+            return True
+        if isinstance(t, (Pointer, Alias)):
+            t = t.target
+        elif isinstance(t, ConfArray):
+            t = t.element
+        else:
+            return False
+
+
+def _printed(model) -> list[Printed]:
+    def members(fields, top_level):
+        results = {f.name for f in fields if _is_result(f.type)}
+        return [(name, name in results) for _, name, _ in cpp.members(fields, top_level)]
+
+    result = [Printed(s.qualified, s.text, members(s.fields, False)) for s in _all_structs(model)]
+    for m in model.methods:
+        result.append(Printed(m.name + "Request", m.name + "Request", members(m.request, True)))
+        own = [("result", _is_result(m.result))] if _result_type(m) else []
+        result.append(Printed(m.name + "Reply", m.name + "Reply", members(m.reply, True) + own))
+    return result
+
+
 def generate(model, namespace: str, include: str, merges: dict[str, list[str]], sources: str) -> dict[str, str]:
     """File name to text."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(pathlib.Path(__file__).with_name("templates")), trim_blocks=True,
         lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
+    printed = _printed(model)
     environment.globals.update(
+        printed=[p.type for p in printed],
         model=model, namespace=namespace, include=include, cpp=cpp, handlers=_handlers(model, merges),
         all_structs=_all_structs(model), has_pending=has_pending, has_pointees=has_pointees,
         pending_name=codec.pending_name, pending_members=codec.pending_members, guid=_guid,
@@ -104,10 +142,12 @@ def generate(model, namespace: str, include: str, merges: dict[str, list[str]], 
         message_encoder=lambda m, fields: codec.Encoder(m.name, fields, True),
         message_decoder=lambda m, fields: codec.Decoder(m.name, fields, True))
     texts = {name: environment.get_template(name + ".j2").render() for name in _ONCE}
-    for stem in _SPLIT:
-        template = environment.get_template(stem + ".cpp.j2")
-        for n in range(MESSAGE_FILES):
-            texts[f"{stem}_{n}.cpp"] = template.render(methods=model.methods[n::MESSAGE_FILES])
+    for n in range(CODEC_FILES):
+        template = environment.get_template("codec_messages.cpp.j2")
+        texts[f"codec_messages_{n}.cpp"] = template.render(methods=model.methods[n::CODEC_FILES])
+    for n in range(PRINT_FILES):
+        template = environment.get_template("print_part.cpp.j2")
+        texts[f"print_{n}.cpp"] = template.render(part=printed[n::PRINT_FILES])
     return texts
 
 
