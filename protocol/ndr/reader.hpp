@@ -45,6 +45,10 @@ class Reader {
       : stream_(stream), order_(order) {}
 
   void Align(std::size_t alignment, const char* field);
+  /// Passes over everything before `offset`, which must not lie behind.
+  void SkipTo(std::size_t offset, const char* field) {
+    if (offset > offset_ && Need(offset - offset_, field)) offset_ = offset;
+  }
 
   /// An integer of its own size, aligned to it.
   template <typename T>

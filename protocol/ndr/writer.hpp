@@ -26,6 +26,11 @@ class Writer {
   /// Pads with zeros to a multiple of `alignment` (1, 2, 4 or 8).
   void Align(std::size_t alignment) { buffer_.resize((buffer_.size() + alignment - 1) & ~(alignment - 1)); }
 
+  /// Pads with zeros up to `size` octets in all.
+  void PadTo(std::size_t size) {
+    if (buffer_.size() < size) buffer_.resize(size);
+  }
+
   /// An integer of its own size, aligned to it. char16_t and std::byte are wchar_t and byte.
   template <typename T>
     requires(std::integral<T> && !std::same_as<T, bool>)

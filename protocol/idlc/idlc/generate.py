@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import jinja2
 
-from . import codec, cpp, model as model_module
+from . import c_layout, codec, cpp, model as model_module
 from .syntax import IdlError
 from .types import Alias, ConfArray, Enum, GuidType, Pointer, Struct, has_pending, has_pointees, least_size, strip
 
@@ -18,11 +18,12 @@ PRINT_FILES = 3  # the same for printers
 
 _ONCE = ["types.hpp", "messages.hpp", "codec.hpp", "codec_parts.hpp", "codec_types.cpp", "method_table.hpp",
          "handler.hpp", "handler.cpp", "skeleton.hpp", "skeleton.cpp", "proxy.hpp", "proxy.cpp", "fields.hpp", "print.hpp"]
+_C_LAYOUT = ["c_layout.hpp", "c_layout.cpp"]
 
 
-def outputs() -> list[str]:
+def outputs(with_c_layout: bool) -> list[str]:
     """The names of all generated files."""
-    return (_ONCE + [f"codec_messages_{n}.cpp" for n in range(CODEC_FILES)]
+    return (_ONCE + (_C_LAYOUT if with_c_layout else []) + [f"codec_messages_{n}.cpp" for n in range(CODEC_FILES)]
             + [f"print_{n}.cpp" for n in range(PRINT_FILES)])
 
 
@@ -121,13 +122,15 @@ def _printed(model) -> list[Printed]:
     return result
 
 
-def generate(model, namespace: str, include: str, merges: dict[str, list[str]], sources: str) -> dict[str, str]:
+def generate(model, namespace: str, include: str, merges: dict[str, list[str]], sources: str,
+             with_c_layout: bool) -> dict[str, str]:
     """File name to text."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(pathlib.Path(__file__).with_name("templates")), trim_blocks=True,
         lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
     printed = _printed(model)
     environment.globals.update(
+        c_layout=c_layout, c_structs=[s for s in _all_structs(model) if c_layout.eligible(s)],
         printed=[p.type for p in printed],
         model=model, namespace=namespace, include=include, cpp=cpp, handlers=_handlers(model, merges),
         all_structs=_all_structs(model), has_pending=has_pending, has_pointees=has_pointees,
@@ -141,7 +144,8 @@ def generate(model, namespace: str, include: str, merges: dict[str, list[str]], 
         decoder=lambda s: codec.Decoder(s.text, s.fields, False),
         message_encoder=lambda m, fields: codec.Encoder(m.name, fields, True),
         message_decoder=lambda m, fields: codec.Decoder(m.name, fields, True))
-    texts = {name: environment.get_template(name + ".j2").render() for name in _ONCE}
+    once = _ONCE + (_C_LAYOUT if with_c_layout else [])
+    texts = {name: environment.get_template(name + ".j2").render() for name in once}
     for n in range(CODEC_FILES):
         template = environment.get_template("codec_messages.cpp.j2")
         texts[f"codec_messages_{n}.cpp"] = template.render(methods=model.methods[n::CODEC_FILES])
@@ -158,12 +162,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--include", default="dmrp/interfaces", help="the folder as #include directives name it")
     parser.add_argument("--merge", action="append", default=[], metavar="HANDLER=INTERFACE,...",
                         help="serve these interfaces by one handler class")
+    parser.add_argument("--c-layout", action="store_true", help="generate codecs of C memory layouts too")
     parser.add_argument("--list-outputs", action="store_true", help="print the names of the generated files")
     parser.add_argument("--list-inputs", action="store_true", help="print the files that the generator is made of")
     parser.add_argument("idl", nargs="*", type=pathlib.Path)
     options = parser.parse_args(arguments)
     if options.list_outputs:
-        print(";".join(outputs()), end="")
+        print(";".join(outputs(options.c_layout)), end="")
         return 0
     if options.list_inputs:
         own = pathlib.Path(__file__).parent
@@ -176,7 +181,7 @@ def main(arguments: list[str]) -> int:
     try:
         model = model_module.load(options.idl)
         sources = ", ".join(p.name for p in options.idl)
-        texts = generate(model, options.namespace, options.include, merges, sources)
+        texts = generate(model, options.namespace, options.include, merges, sources, options.c_layout)
     except IdlError as error:
         print(error, file=sys.stderr)
         return 1
