@@ -118,9 +118,10 @@ class DeviceScanner {
   std::map<std::string, SeenGeometry> geometries_;
 };
 
-/// Asks every SCSI host to look for new devices ("- - -" into scan), checks each SCSI device whether it is
-/// still there by its own revalidation (device/rescan), and rescans PCI. What appears or goes comes as
-/// uevents. kSystem when the kernel let none of it be written.
+/// Asks every SCSI host to look for new devices ("- - -" into scan), every SCSI device to read its size and
+/// identity again, and PCI to look for new functions. What appears or changes comes as uevents. A device
+/// that went without its bus telling (parallel SCSI) stays listed. kSystem when the kernel let none of it
+/// be written.
 Result<void> RescanBuses(const SystemRoots& roots = {});
 
 }  // namespace dmrp::server
