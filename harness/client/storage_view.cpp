@@ -1,0 +1,287 @@
+#include "harness/client/storage_view.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace dmrp::harness {
+
+namespace {
+
+std::string Show(std::int64_t value) { return fmt::format("{}", value); }
+std::string Show(std::uint64_t value) { return fmt::format("{:#x}", value); }
+std::string Show(std::int32_t value) { return fmt::format("{}", value); }
+std::string Show(std::uint32_t value) { return fmt::format("{:#x}", value); }
+std::string Show(bool value) { return value ? "true" : "false"; }
+std::string Show(const Guid& value) { return value.ToString(); }
+template <typename E>
+  requires std::is_enum_v<E>
+std::string Show(E value) {
+  auto name = NameOf(value);
+  return name.empty() ? fmt::format("{}", static_cast<unsigned>(value)) : std::string(name);
+}
+std::string Show(const std::optional<std::u16string>& value) {
+  return value ? fmt::format("\"{}\"", Text(value)) : "null";
+}
+std::string Show(const std::optional<Bytes>& value) { return value ? ToHex(*value) : "null"; }
+
+class Differ {
+ public:
+  template <typename T>
+  Differ& Member(std::string_view name, const T& before, const T& after) {
+    if (before == after) return *this;
+    text_ += fmt::format("{}{} {} -> {}", text_.empty() ? "" : ", ", name, Show(before), Show(after));
+    return *this;
+  }
+  [[nodiscard]] std::string Take() { return std::move(text_); }
+
+ private:
+  std::string text_;
+};
+
+template <typename Object>
+bool SameContents(Object before, const Object& after) {
+  before.lastKnownState = after.lastKnownState;
+  return before == after;
+}
+
+template <typename Object>
+void CompareObjects(DMNOTIFY_INFO_TYPE type, std::string_view noun,
+                    const std::map<LdmObjectId, const Object*>& before,
+                    const std::map<LdmObjectId, const Object*>& after,
+                    std::vector<ObjectDifference>& differences) {
+  for (const auto& [id, old] : before) {
+    auto found = after.find(id);
+    if (found == after.end()) {
+      differences.push_back({type, LDMACTION_DELETED, id, old->lastKnownState, 0, true,
+                             fmt::format("{} {} deleted", noun, id)});
+    } else if (!(*old == *found->second)) {
+      differences.push_back(
+          {type, LDMACTION_MODIFIED, id, old->lastKnownState, found->second->lastKnownState,
+           !SameContents(*old, *found->second),
+           fmt::format("{} {} modified: {}", noun, id, DifferenceText(*old, *found->second))});
+    }
+  }
+  for (const auto& [id, now] : after) {
+    if (!before.contains(id)) {
+      differences.push_back({type, LDMACTION_CREATED, id, 0, now->lastKnownState, true,
+                             fmt::format("{} {} created", noun, id)});
+    }
+  }
+}
+
+std::map<LdmObjectId, const DISK_INFO_EX*> DisksOf(const StorageView& view) {
+  std::map<LdmObjectId, const DISK_INFO_EX*> disks;
+  for (const auto& disk : view.disks) disks.emplace(disk.id, &disk);
+  return disks;
+}
+
+std::map<LdmObjectId, const REGION_INFO_EX*> AllRegionsOf(const StorageView& view) {
+  std::map<LdmObjectId, const REGION_INFO_EX*> regions;
+  for (const auto& [disk, list] : view.regions) {
+    for (const auto& region : list) regions.emplace(region.id, &region);
+  }
+  return regions;
+}
+
+}  // namespace
+
+std::string_view ToString(Revision revision) {
+  return revision == Revision::kIVolumeClient ? "IVolumeClient" : "IVolumeClient3";
+}
+
+DISK_INFO_EX Widen(const DISK_INFO& disk) {
+  DISK_INFO_EX wide;
+  wide.id = disk.id;
+  wide.length = disk.length;
+  wide.freeBytes = disk.freeBytes;
+  wide.bytesPerTrack = disk.bytesPerTrack;
+  wide.bytesPerCylinder = disk.bytesPerCylinder;
+  wide.bytesPerSector = disk.bytesPerSector;
+  wide.regionCount = disk.regionCount;
+  wide.dflags = disk.dflags;
+  wide.deviceType = disk.deviceType;
+  wide.deviceState = disk.deviceState;
+  wide.busType = disk.busType;
+  wide.attributes = disk.attributes;
+  wide.isUpgradeable = disk.isUpgradeable;
+  wide.portNumber = disk.portNumber;
+  wide.targetNumber = disk.targetNumber;
+  wide.lunNumber = disk.lunNumber;
+  wide.lastKnownState = disk.lastKnownState;
+  wide.taskId = disk.taskId;
+  wide.name = disk.name;
+  wide.vendor = disk.vendor;
+  wide.dgid = disk.dgid;
+  wide.adapterName = disk.adapterName;
+  wide.dgName = disk.dgName;
+  return wide;
+}
+
+REGION_INFO_EX Widen(const REGION_INFO& region) {
+  REGION_INFO_EX wide;
+  wide.id = region.id;
+  wide.diskId = region.diskId;
+  wide.volId = region.volId;
+  wide.fsId = region.fsId;
+  wide.start = region.start;
+  wide.length = region.length;
+  wide.regionType = region.regionType;
+  wide.mbr = REGION_INFO_EX::Mbr{region.partitionType, region.isActive};
+  wide.status = region.status;
+  wide.lastKnownState = region.lastKnownState;
+  wide.taskId = region.taskId;
+  wide.rflags = region.rflags;
+  wide.currentPartitionNumber = region.currentPartitionNumber;
+  return wide;
+}
+
+DISK_INFO Narrow(const DISK_INFO_EX& disk) {
+  DISK_INFO narrow;
+  narrow.id = disk.id;
+  narrow.length = disk.length;
+  narrow.freeBytes = disk.freeBytes;
+  narrow.bytesPerTrack = disk.bytesPerTrack;
+  narrow.bytesPerCylinder = disk.bytesPerCylinder;
+  narrow.bytesPerSector = disk.bytesPerSector;
+  narrow.regionCount = disk.regionCount;
+  narrow.dflags = disk.dflags;
+  narrow.deviceType = disk.deviceType;
+  narrow.deviceState = disk.deviceState;
+  narrow.busType = disk.busType;
+  narrow.attributes = disk.attributes;
+  narrow.isUpgradeable = disk.isUpgradeable;
+  narrow.portNumber = disk.portNumber;
+  narrow.targetNumber = disk.targetNumber;
+  narrow.lunNumber = disk.lunNumber;
+  narrow.lastKnownState = disk.lastKnownState;
+  narrow.taskId = disk.taskId;
+  narrow.name = disk.name;
+  narrow.vendor = disk.vendor;
+  narrow.dgid = disk.dgid;
+  narrow.adapterName = disk.adapterName;
+  narrow.dgName = disk.dgName;
+  return narrow;
+}
+
+REGION_INFO Narrow(const REGION_INFO_EX& region) {
+  REGION_INFO narrow;
+  narrow.id = region.id;
+  narrow.diskId = region.diskId;
+  narrow.volId = region.volId;
+  narrow.fsId = region.fsId;
+  narrow.start = region.start;
+  narrow.length = region.length;
+  narrow.regionType = region.regionType;
+  narrow.partitionType = region.mbr ? region.mbr->partitionType : 0;
+  narrow.isActive = region.mbr && region.mbr->isActive;
+  narrow.status = region.status;
+  narrow.lastKnownState = region.lastKnownState;
+  narrow.taskId = region.taskId;
+  narrow.rflags = region.rflags;
+  narrow.currentPartitionNumber = region.currentPartitionNumber;
+  return narrow;
+}
+
+std::string Text(const std::optional<std::u16string>& counted) {
+  if (!counted) return {};
+  std::u16string_view text = *counted;
+  if (text.ends_with(u'\0')) text.remove_suffix(1);
+  return ToUtf8(text);
+}
+
+const DISK_INFO_EX* StorageView::FindDisk(LdmObjectId id) const {
+  auto found = std::ranges::find(disks, id, &DISK_INFO_EX::id);
+  return found == disks.end() ? nullptr : &*found;
+}
+
+const REGION_INFO_EX* StorageView::FindRegion(LdmObjectId id) const {
+  for (const auto& [disk, list] : regions) {
+    auto found = std::ranges::find(list, id, &REGION_INFO_EX::id);
+    if (found != list.end()) return &*found;
+  }
+  return nullptr;
+}
+
+const std::vector<REGION_INFO_EX>& StorageView::RegionsOf(LdmObjectId disk) const {
+  static const std::vector<REGION_INFO_EX> kNone;
+  auto found = regions.find(disk);
+  return found == regions.end() ? kNone : found->second;
+}
+
+std::vector<ObjectDifference> Compare(const StorageView& before, const StorageView& after) {
+  std::vector<ObjectDifference> differences;
+  CompareObjects(DMNOTIFY_DISK_INFO, "disk", DisksOf(before), DisksOf(after), differences);
+  CompareObjects(DMNOTIFY_REGION_INFO, "region", AllRegionsOf(before), AllRegionsOf(after), differences);
+  return differences;
+}
+
+std::string DifferenceText(const DISK_INFO_EX& a, const DISK_INFO_EX& b) {
+  using D = DISK_INFO_EX;
+  auto signature = [](const D& d) { return d.mbr ? d.mbr->signature : 0U; };
+  auto guid = [](const D& d) { return d.gpt ? d.gpt->diskId : Guid{}; };
+  return Differ()
+      .Member("id", a.id, b.id)
+      .Member("length", a.length, b.length)
+      .Member("freeBytes", a.freeBytes, b.freeBytes)
+      .Member("bytesPerTrack", a.bytesPerTrack, b.bytesPerTrack)
+      .Member("bytesPerCylinder", a.bytesPerCylinder, b.bytesPerCylinder)
+      .Member("bytesPerSector", a.bytesPerSector, b.bytesPerSector)
+      .Member("regionCount", a.regionCount, b.regionCount)
+      .Member("dflags", a.dflags, b.dflags)
+      .Member("deviceType", a.deviceType, b.deviceType)
+      .Member("deviceState", a.deviceState, b.deviceState)
+      .Member("busType", a.busType, b.busType)
+      .Member("attributes", a.attributes, b.attributes)
+      .Member("maxPartitionCount", a.maxPartitionCount, b.maxPartitionCount)
+      .Member("isUpgradeable", a.isUpgradeable, b.isUpgradeable)
+      .Member("maySwitchStyle", a.maySwitchStyle, b.maySwitchStyle)
+      .Member("partitionStyle", a.partitionStyle, b.partitionStyle)
+      .Member("mbr.signature", signature(a), signature(b))
+      .Member("gpt.diskId", guid(a), guid(b))
+      .Member("portNumber", a.portNumber, b.portNumber)
+      .Member("targetNumber", a.targetNumber, b.targetNumber)
+      .Member("lunNumber", a.lunNumber, b.lunNumber)
+      .Member("lastKnownState", a.lastKnownState, b.lastKnownState)
+      .Member("taskId", a.taskId, b.taskId)
+      .Member("name", a.name, b.name)
+      .Member("vendor", a.vendor, b.vendor)
+      .Member("dgid", a.dgid, b.dgid)
+      .Member("adapterName", a.adapterName, b.adapterName)
+      .Member("dgName", a.dgName, b.dgName)
+      .Member("devInstId", a.devInstId, b.devInstId)
+      .Take();
+}
+
+std::string DifferenceText(const REGION_INFO_EX& a, const REGION_INFO_EX& b) {
+  using R = REGION_INFO_EX;
+  auto mbr = [](const R& r) { return r.mbr.value_or(R::Mbr{}); };
+  auto gpt = [](const R& r) { return r.gpt.value_or(R::Gpt{}); };
+  return Differ()
+      .Member("id", a.id, b.id)
+      .Member("diskId", a.diskId, b.diskId)
+      .Member("volId", a.volId, b.volId)
+      .Member("fsId", a.fsId, b.fsId)
+      .Member("start", a.start, b.start)
+      .Member("length", a.length, b.length)
+      .Member("regionType", a.regionType, b.regionType)
+      .Member("partitionStyle", a.partitionStyle, b.partitionStyle)
+      .Member("mbr.partitionType", mbr(a).partitionType, mbr(b).partitionType)
+      .Member("mbr.isActive", mbr(a).isActive, mbr(b).isActive)
+      .Member("gpt.partitionType", gpt(a).partitionType, gpt(b).partitionType)
+      .Member("gpt.partitionId", gpt(a).partitionId, gpt(b).partitionId)
+      .Member("gpt.attributes", gpt(a).attributes, gpt(b).attributes)
+      .Member("status", a.status, b.status)
+      .Member("lastKnownState", a.lastKnownState, b.lastKnownState)
+      .Member("taskId", a.taskId, b.taskId)
+      .Member("rflags", a.rflags, b.rflags)
+      .Member("currentPartitionNumber", a.currentPartitionNumber, b.currentPartitionNumber)
+      .Member("name", a.name, b.name)
+      .Take();
+}
+
+bool IsFree(const REGION_INFO_EX& region) {
+  return region.regionType == REGION_FREE || region.regionType == REGION_EXTENDED_FREE;
+}
+
+}  // namespace dmrp::harness
