@@ -1,0 +1,44 @@
+#pragma once
+
+#include "protocol/dcom/runtime.hpp"
+#include "reference_server/daemon/config.hpp"
+#include "reference_server/daemon/device_watcher.hpp"
+#include "reference_server/daemon/log.hpp"
+#include "reference_server/methods/disk_source.hpp"
+#include "reference_server/methods/server.hpp"
+
+#include <functional>
+#include <memory>
+#include <optional>
+
+namespace dmrp::server {
+
+/// A running disk management server: its disks, its objects, its ports. Stops when destroyed.
+class Daemon {
+ public:
+  /// Enumerates the disks, opens the ports and serves. `log` must outlive the daemon.
+  static Result<std::unique_ptr<Daemon>> Start(const Config& config, Log& log);
+  /// The same over disks of the caller's, which must outlive the daemon; for tests.
+  static Result<std::unique_ptr<Daemon>> Start(const Config& config, Log& log, DiskSource& source);
+  ~Daemon();
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+
+  [[nodiscard]] rpc::Endpoint resolver_endpoint() const;
+  [[nodiscard]] rpc::Endpoint exporter_endpoint() const;
+  [[nodiscard]] DiskManagementServer& server() { return *server_; }
+
+ private:
+  explicit Daemon(Log& log) : log_(log) {}
+  Result<void> Run(const Config& config, DiskSource& source, bool watch);
+  Result<std::shared_ptr<NotificationSink>> ConnectSink(dcom::CallContext& call, const Bytes& objref,
+                                                        rpc::AuthLevel level);
+
+  Log& log_;
+  std::unique_ptr<DiskSource> own_source_;
+  std::shared_ptr<DiskManagementServer> server_;
+  std::unique_ptr<dcom::Runtime> runtime_;
+  std::unique_ptr<DeviceWatcher> watcher_;
+};
+
+}  // namespace dmrp::server

@@ -1,0 +1,46 @@
+#pragma once
+
+#include "reference_server/methods/disk_source.hpp"
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace dmrp::server {
+
+/// One image file and the disk that it plays.
+struct ImageSpec {
+  std::filesystem::path path;
+  DiskGeometry geometry;  ///< sizeBytes 0: the size of the file, looked at anew at each scan
+  BusKind bus = BusKind::kScsi;
+  DeviceKind kind = DeviceKind::kDisk;
+  bool read_only = false;
+  std::string model = "Image";
+  std::string serial;
+
+  /// Parses "FILE[,sector=N][,heads=N][,sectors=N][,bus=NAME][,model=TEXT][,serial=TEXT][,removable]
+  /// [,readonly]"; bus is one of ide, ahci, scsi, sas, usb, virtio, nvme. kMalformed names the part.
+  static Result<ImageSpec> Parse(std::string_view text);
+};
+
+/// Serves image files as disks, so that the server runs on any machine without privileges. A file that is
+/// missing is a disk that is not attached: making or deleting the file is plugging it in or out.
+class ImageDiskSource final : public DiskSource {
+ public:
+  explicit ImageDiskSource(std::vector<ImageSpec> images) : images_(std::move(images)) {}
+
+  std::vector<DeviceInfo> Scan() override;
+  Result<std::unique_ptr<BlockDevice>> Open(const DeviceInfo& device, bool writable) override;
+  /// Nothing to do: no kernel looks at an image.
+  Result<void> PublishLayout(const DeviceInfo& device, const DiskLayout& layout) override;
+  /// Nobody uses the partitions of an image.
+  Result<PartitionUse> Use(const DeviceInfo& device, std::uint64_t start) override;
+  Result<PartitionUse> ReleaseByForce(const DeviceInfo& device, std::uint64_t start) override;
+  Result<void> RescanBuses() override;
+
+ private:
+  std::vector<ImageSpec> images_;
+};
+
+}  // namespace dmrp::server

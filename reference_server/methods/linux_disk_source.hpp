@@ -1,0 +1,24 @@
+#pragma once
+
+#include "reference_server/methods/disk_source.hpp"
+
+namespace dmrp::server {
+
+/// The block devices of the machine that the server runs on. Needs root.
+class LinuxDiskSource final : public DiskSource {
+ public:
+  explicit LinuxDiskSource(SystemRoots roots = {}) : roots_(roots), scanner_(std::move(roots)) {}
+
+  std::vector<DeviceInfo> Scan() override;
+  Result<std::unique_ptr<BlockDevice>> Open(const DeviceInfo& device, bool writable) override;
+  Result<void> PublishLayout(const DeviceInfo& device, const DiskLayout& layout) override;
+  Result<PartitionUse> Use(const DeviceInfo& device, std::uint64_t start) override;
+  Result<PartitionUse> ReleaseByForce(const DeviceInfo& device, std::uint64_t start) override;
+  Result<void> RescanBuses() override;
+
+ private:
+  SystemRoots roots_;
+  DeviceScanner scanner_;
+};
+
+}  // namespace dmrp::server

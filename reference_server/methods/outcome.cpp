@@ -1,0 +1,77 @@
+#include "reference_server/methods/outcome.hpp"
+
+#include "protocol/dmrp/hresult.hpp"
+
+#include <utility>
+
+namespace dmrp::server {
+namespace {
+
+HRESULT HresultOf(StorageErrorCode code) {
+  switch (code) {
+    case StorageErrorCode::kIoError:
+      return LDM_E_IO_ERROR;
+    case StorageErrorCode::kReadOnly:
+      return LDM_E_RDONLY;
+    case StorageErrorCode::kNotInitialized:
+    case StorageErrorCode::kDamagedTable:
+      return LDM_E_BAD_DISK;
+    case StorageErrorCode::kDynamicDisk:
+    case StorageErrorCode::kWrongStyle:
+      return LDM_E_NOSUPPORT;
+    case StorageErrorCode::kWrongType:
+      return LDM_E_INVALID;
+    case StorageErrorCode::kNotFound:
+      return LDM_E_NOENT;
+    case StorageErrorCode::kNotFree:
+      return LDM_E_OVERLAP;
+    case StorageErrorCode::kOutOfRange:
+      return LDM_E_OVERFLOW;
+    case StorageErrorCode::kMisaligned:
+      return E_INVALIDARG;
+    case StorageErrorCode::kTooSmall:
+      return LDM_E_TOO_SMALL;
+    case StorageErrorCode::kTableFull:
+      return LDM_E_FULL_ASSOC;
+    case StorageErrorCode::kExtendedExists:
+      return LDM_E_EXIST;
+    case StorageErrorCode::kExtendedNotEmpty:
+    case StorageErrorCode::kNotEmpty:
+      return LDM_E_NOT_EMPTY;
+    case StorageErrorCode::kDiskTooSmall:
+      return LDM_E_SPC_SETUP_FAIL;
+  }
+  return LDM_E_GENERIC_ERROR;
+}
+
+}  // namespace
+
+Outcome<void> Validate(std::initializer_list<Check> checks) {
+  for (const Check& check : checks) {
+    if (!check.holds()) {
+      return Reject(check.error, "not so: " + std::string(check.rule));
+    }
+  }
+  return {};
+}
+
+tl::unexpected<Refusal> Reject(HRESULT hr, std::string reason) {
+  return tl::unexpected(Refusal{hr, std::move(reason)});
+}
+
+tl::unexpected<Refusal> Reject(const StorageError& error) {
+  return Reject(HresultOf(error.code), error.ToString());
+}
+
+tl::unexpected<Refusal> RejectDevice(const Error& error) {
+  switch (error.kind) {
+    case ErrorKind::kDenied:
+      return Reject(LDM_E_RDONLY, error.ToString());
+    case ErrorKind::kUnavailable:
+      return Reject(LDM_E_BAD_DISK, error.ToString());
+    default:
+      return Reject(LDM_E_IO_ERROR, error.ToString());
+  }
+}
+
+}  // namespace dmrp::server

@@ -1,0 +1,27 @@
+#include "reference_server/methods/server.hpp"
+
+#include "reference_server/objects/reconcile.hpp"
+
+#include <utility>
+
+namespace dmrp::server {
+
+DiskManagementServer::DiskManagementServer(DiskSource& source, ServerOptions options)
+    : log_(std::move(options.log)),
+      connect_sink_(std::move(options.connect_sink)),
+      model_(std::move(options.model)),
+      inventory_(source, log_) {}
+
+void DiskManagementServer::Refresh() { Refresh(model_.BeginOperation()); }
+
+void DiskManagementServer::Refresh(const StorageModel::Operation& operation) {
+  model_.Commit(operation, ReconcileSystem(*model_.State(), inventory_.ObserveAll()));
+}
+
+void DiskManagementServer::Log(const std::string& text) const {
+  if (log_) {
+    log_(text);
+  }
+}
+
+}  // namespace dmrp::server

@@ -1,0 +1,165 @@
+#include "reference_server/methods/volume_client.hpp"
+
+#include "dmrp/interfaces/method_table.hpp"
+#include "protocol/dmrp/hresult.hpp"
+#include "reference_server/methods/disk_initialization.hpp"
+#include "reference_server/methods/partitions.hpp"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace dmrp::server {
+namespace {
+
+Revision RevisionOf(const dcom::CallContext& call) {
+  return call.iid == IID_IVolumeClient || call.iid == IID_IVolumeClient2 ? Revision::kIVolumeClient
+                                                                         : Revision::kIVolumeClient3;
+}
+
+// The user-readable message for a failed request (3.2.4.4.1.53): the text of 2.2.1 where the code has one.
+std::u16string MessageFor(const Refusal& refusal) {
+  const HresultInfo* known = FindHresult(refusal.hr);
+  std::u16string text = ToUtf16(known == nullptr ? refusal.reason : known->meaning).value_or(u"");
+  text.push_back(u'\0');
+  return text;
+}
+
+}  // namespace
+
+VolumeClient::VolumeClient(std::shared_ptr<DiskManagementServer> server)
+    : server_(std::move(server)), tag_(server_->NewClientTag()) {}
+
+VolumeClient::~VolumeClient() { ClientGone(); }
+
+void VolumeClient::ClientGone() {
+  LdmObjectId id = 0;
+  {
+    const std::scoped_lock lock(mutex_);
+    id = std::exchange(client_id_, 0);
+    session_ = Session::kUninitialized;
+  }
+  if (id != 0) {
+    server_->model().RemoveClient(id);
+  }
+}
+
+bool VolumeClient::IsUninitialized() const {
+  const std::scoped_lock lock(mutex_);
+  return session_ == Session::kUninitialized;
+}
+
+HRESULT VolumeClient::CreatePartition(dcom::CallContext& call, const CreatePartitionRequest& request,
+                                      CreatePartitionReply& reply) {
+  return RunTask("CreatePartition", reply.tinfo, [&](const StorageModel::Operation& operation) {
+    return server::CreatePartition(*server_, operation, RevisionOf(call), request.partitionSpec);
+  });
+}
+
+HRESULT VolumeClient::DeletePartition(dcom::CallContext& call, const DeletePartitionRequest& request,
+                                      DeletePartitionReply& reply) {
+  return RunTask("DeletePartition", reply.tinfo, [&](const StorageModel::Operation& operation) {
+    return server::DeletePartition(*server_, operation, RevisionOf(call), request.partitionSpec,
+                                   request.force);
+  });
+}
+
+HRESULT VolumeClient::MarkActivePartition(dcom::CallContext& /*call*/,
+                                          const MarkActivePartitionRequest& request,
+                                          MarkActivePartitionReply& reply) {
+  return RunTask("MarkActivePartition", reply.tinfo, [&](const StorageModel::Operation& operation) {
+    return server::MarkActivePartition(*server_, operation, request.regionId, request.regionLastKnownState);
+  });
+}
+
+HRESULT VolumeClient::WriteSignature(dcom::CallContext& /*call*/, const WriteSignatureRequest& request,
+                                     WriteSignatureReply& reply) {
+  return RunTask("WriteSignature", reply.tinfo, [&](const StorageModel::Operation& operation) {
+    return server::WriteSignature(*server_, operation, request.diskId, request.diskLastKnownState);
+  });
+}
+
+HRESULT VolumeClient::InitializeDiskStyle(dcom::CallContext& /*call*/,
+                                          const InitializeDiskStyleRequest& request,
+                                          InitializeDiskStyleReply& reply) {
+  return RunTask("InitializeDiskStyle", reply.tinfo, [&](const StorageModel::Operation& operation) {
+    return server::InitializeDiskStyle(*server_, operation, request.diskId, request.style,
+                                       request.diskLastKnownState);
+  });
+}
+
+HRESULT VolumeClient::Refresh(dcom::CallContext& /*call*/, const RefreshRequest& /*request*/,
+                              RefreshReply& /*reply*/) {
+  return RefreshDisks(false);
+}
+
+HRESULT VolumeClient::RescanDisks(dcom::CallContext& /*call*/, const RescanDisksRequest& /*request*/,
+                                  RescanDisksReply& /*reply*/) {
+  return RefreshDisks(true);
+}
+
+// Disks that changed their length show only when the buses are asked again.
+HRESULT VolumeClient::RefreshEx(dcom::CallContext& /*call*/, const RefreshExRequest& /*request*/,
+                                RefreshExReply& /*reply*/) {
+  return RefreshDisks(true);
+}
+
+HRESULT VolumeClient::EnumTasks(dcom::CallContext& /*call*/, const EnumTasksRequest& /*request*/,
+                                EnumTasksReply& reply) {
+  reply.taskList = server_->model().tasks().All();
+  return 0;
+}
+
+HRESULT VolumeClient::GetTaskDetail(dcom::CallContext& /*call*/, const GetTaskDetailRequest& request,
+                                    GetTaskDetailReply& reply) {
+  const auto task = server_->model().tasks().Find(request.id);
+  if (!task) {
+    return Report("GetTaskDetail", Refusal{LDM_E_NORECORD, fmt::format("no task {} is running", request.id)});
+  }
+  reply.tinfo = *task;
+  return 0;
+}
+
+HRESULT VolumeClient::HrGetErrorData(dcom::CallContext& /*call*/, const HrGetErrorDataRequest& request,
+                                     HrGetErrorDataReply& reply) {
+  const auto texts =
+      server_->model().errors().Take({.hr = request.hr,
+                                      .client = tag_,
+                                      .every_client = (request.dwFlags & ERRFLAG_IGNORETAG) != 0,
+                                      .keep = (request.dwFlags & ERRFLAG_NOREMOVE) != 0});
+  reply.prgszw.assign(texts.begin(), texts.end());
+  return texts.empty() ? S_FALSE : 0;
+}
+
+HRESULT VolumeClient::RunTask(std::string_view method, TASK_INFO& tinfo, const TaskWork& work) {
+  tinfo = {};
+  tinfo.id = server_->model().NewTaskId();
+  const auto done = work(server_->model().BeginOperation());
+  if (!done) {
+    tinfo.status = REQ_FAILED;
+    tinfo.error = done.error().hr;
+    return Report(method, done.error());
+  }
+  tinfo.status = REQ_COMPLETED;
+  tinfo.storageId = *done;
+  return 0;
+}
+
+HRESULT VolumeClient::RefreshDisks(bool rescan) {
+  const auto operation = server_->model().BeginOperation();
+  if (rescan) {
+    if (auto done = server_->inventory().source().RescanBuses(); !done) {
+      server_->Log("the buses could not be asked for devices: " + done.error().ToString());
+    }
+  }
+  server_->Refresh(operation);
+  return 0;
+}
+
+HRESULT VolumeClient::Report(std::string_view method, const Refusal& refusal) {
+  server_->model().errors().Record(tag_, refusal.hr, MessageFor(refusal));
+  server_->Log(fmt::format("{} refused with {}: {}", method, HresultName(refusal.hr), refusal.reason));
+  return refusal.hr;
+}
+
+}  // namespace dmrp::server

@@ -1,0 +1,67 @@
+#include "reference_server/objects/object_state.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace dmrp::server {
+
+const StorageObject* ObjectState::Find(LdmObjectId id) const {
+  const auto found = objects_.find(id);
+  return found == objects_.end() ? nullptr : &found->second;
+}
+
+const DiskObject* ObjectState::FindDiskByKey(std::string_view key) const {
+  for (const auto& [id, object] : objects_) {
+    const auto* disk = std::get_if<DiskObject>(&object);
+    if (disk != nullptr && disk->key == key) {
+      return disk;
+    }
+  }
+  return nullptr;
+}
+
+std::vector<DiskObject> ObjectState::Disks() const {
+  std::vector<DiskObject> disks;
+  for (const auto& [id, object] : objects_) {
+    if (const auto* disk = std::get_if<DiskObject>(&object)) {
+      disks.push_back(*disk);
+    }
+  }
+  return disks;
+}
+
+std::vector<RegionObject> ObjectState::RegionsOf(LdmObjectId disk_id) const {
+  std::vector<RegionObject> regions;
+  for (const auto& [id, object] : objects_) {
+    const auto* region = std::get_if<RegionObject>(&object);
+    if (region != nullptr && region->info.diskId == disk_id) {
+      regions.push_back(*region);
+    }
+  }
+  std::ranges::stable_sort(regions, [](const RegionObject& left, const RegionObject& right) {
+    const auto rank = [](const RegionObject& region) {
+      return std::pair(region.info.start, region.info.regionType == REGION_EXTENDED ? 0 : 1);
+    };
+    return rank(left) < rank(right);
+  });
+  return regions;
+}
+
+const FileSystemObject* ObjectState::FileSystemOn(LdmObjectId storage_id) const {
+  for (const auto& [id, object] : objects_) {
+    const auto* system = std::get_if<FileSystemObject>(&object);
+    if (system != nullptr && system->info.storageId == storage_id) {
+      return system;
+    }
+  }
+  return nullptr;
+}
+
+void ObjectState::Put(StorageObject object) {
+  const LdmObjectId id = IdOf(object);
+  objects_.insert_or_assign(id, std::move(object));
+}
+
+void ObjectState::Erase(LdmObjectId id) { objects_.erase(id); }
+
+}  // namespace dmrp::server

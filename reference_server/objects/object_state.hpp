@@ -1,0 +1,41 @@
+#pragma once
+
+#include "reference_server/objects/storage_object.hpp"
+
+#include <map>
+#include <string_view>
+#include <vector>
+
+namespace dmrp::server {
+
+/// The list of storage objects ([MS-DMRP] 3.2.1.1) at one moment: a value. StorageModel publishes a new one
+/// with each commit, so that readers need no lock and see either all of a change or nothing of it.
+class ObjectState {
+ public:
+  /// The object, or null when no object has this identifier.
+  [[nodiscard]] const StorageObject* Find(LdmObjectId id) const;
+  /// The object if it exists and is of kind T (DiskObject, RegionObject, ...), else null.
+  template <typename T>
+  [[nodiscard]] const T* FindAs(LdmObjectId id) const {
+    const StorageObject* object = Find(id);
+    return object == nullptr ? nullptr : std::get_if<T>(object);
+  }
+  [[nodiscard]] const DiskObject* FindDiskByKey(std::string_view key) const;
+
+  /// All disks, in the order in which they were added.
+  [[nodiscard]] std::vector<DiskObject> Disks() const;
+  /// The regions of a disk by ascending start; an extended partition comes before its contents.
+  [[nodiscard]] std::vector<RegionObject> RegionsOf(LdmObjectId disk_id) const;
+  /// The file system on a region or volume, or null.
+  [[nodiscard]] const FileSystemObject* FileSystemOn(LdmObjectId storage_id) const;
+
+  [[nodiscard]] const std::map<LdmObjectId, StorageObject>& objects() const { return objects_; }
+
+  void Put(StorageObject object);
+  void Erase(LdmObjectId id);
+
+ private:
+  std::map<LdmObjectId, StorageObject> objects_;
+};
+
+}  // namespace dmrp::server

@@ -1,0 +1,214 @@
+#include "reference_server/objects/reconcile.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace dmrp::server {
+namespace {
+
+bool SamePartition(const REGION_INFO_EX& known, const REGION_INFO_EX& seen) {
+  if (known.regionType != seen.regionType || known.start != seen.start) {
+    return false;
+  }
+  const bool both_gpt = known.gpt.has_value() && seen.gpt.has_value();
+  return !both_gpt || known.gpt->partitionId == seen.gpt->partitionId;
+}
+
+LONGLONG Overlap(const REGION_INFO_EX& left, const REGION_INFO_EX& right) {
+  const LONGLONG start = std::max(left.start, right.start);
+  const LONGLONG end = std::min(left.start + left.length, right.start + right.length);
+  return std::max<LONGLONG>(0, end - start);
+}
+
+// For each observed region the index of the known region that it continues, or nullopt for a new one.
+std::vector<std::optional<std::size_t>> MatchRegions(const std::vector<RegionObject>& known,
+                                                     const std::vector<ObservedRegion>& observed) {
+  std::vector<std::optional<std::size_t>> match(observed.size());
+  std::vector<bool> taken(known.size(), false);
+  for (std::size_t i = 0; i < observed.size(); ++i) {
+    for (std::size_t j = 0; j < known.size() && !match[i]; ++j) {
+      if (!taken[j] && SamePartition(known[j].info, observed[i].info)) {
+        match[i] = j;
+        taken[j] = true;
+      }
+    }
+  }
+  for (std::size_t i = 0; i < observed.size(); ++i) {
+    const REGION_INFO_EX& seen = observed[i].info;
+    if (match[i] || !IsFree(seen.regionType)) {
+      continue;
+    }
+    LONGLONG best = 0;
+    for (std::size_t j = 0; j < known.size(); ++j) {
+      const bool candidate = !taken[j] && known[j].info.regionType == seen.regionType;
+      if (candidate && Overlap(known[j].info, seen) > best) {
+        best = Overlap(known[j].info, seen);
+        match[i] = j;
+      }
+    }
+    if (match[i]) {
+      taken[*match[i]] = true;
+    }
+  }
+  return match;
+}
+
+bool SameFileSystem(const FileSystemObject& known, const FileSystemObject& seen) {
+  return known.identity == seen.identity && known.info.fsType == seen.info.fsType;
+}
+
+// The changes of one disk, by the groups in which they are notified.
+struct DiskChanges {
+  std::vector<ObjectChange> disk;
+  std::vector<ObjectChange> regions_gone;
+  std::vector<ObjectChange> regions;
+  std::vector<ObjectChange> systems_gone;
+  std::vector<ObjectChange> systems;
+};
+
+void Append(ChangeSet& set, const std::vector<ObjectChange>& changes) {
+  for (const ObjectChange& change : changes) {
+    switch (change.action) {
+      case LDMACTION_CREATED:
+        set.Create(change.object);
+        break;
+      case LDMACTION_DELETED:
+        set.Delete(change.object);
+        break;
+      default:
+        set.Modify(change.object);
+        break;
+    }
+  }
+}
+
+// Compares the file system of one region and returns the identifier that the region has to name (0 for none).
+LdmObjectId CompareFileSystem(const FileSystemObject* known, const std::optional<FileSystemObject>& seen,
+                              LdmObjectId region_id, ChangeSet& set, DiskChanges& changes) {
+  if (known != nullptr && (!seen || !SameFileSystem(*known, *seen))) {
+    changes.systems_gone.push_back({LDMACTION_DELETED, *known});
+    known = nullptr;
+  }
+  if (!seen) {
+    return 0;
+  }
+  FileSystemObject now = *seen;
+  now.info.storageId = region_id;
+  if (known == nullptr) {
+    now.info.id = set.NewId();
+    now.info.taskId = 0;
+    changes.systems.push_back({LDMACTION_CREATED, now});
+    return now.info.id;
+  }
+  now.info.id = known->info.id;
+  now.info.lastKnownState = known->info.lastKnownState;
+  now.info.taskId = known->info.taskId;
+  if (now.info != known->info) {
+    changes.systems.push_back({LDMACTION_MODIFIED, now});
+  }
+  return now.info.id;
+}
+
+void CompareRegions(const ObjectState& state, LdmObjectId disk_id, const ObservedDisk& observed,
+                    ChangeSet& set, DiskChanges& changes) {
+  const std::vector<RegionObject> known = state.RegionsOf(disk_id);
+  const auto match = MatchRegions(known, observed.regions);
+  for (std::size_t j = 0; j < known.size(); ++j) {
+    if (std::ranges::find(match, std::optional(j)) == match.end()) {
+      changes.regions_gone.push_back({LDMACTION_DELETED, known[j]});
+      if (const FileSystemObject* system = state.FileSystemOn(known[j].info.id)) {
+        changes.systems_gone.push_back({LDMACTION_DELETED, *system});
+      }
+    }
+  }
+  for (std::size_t i = 0; i < observed.regions.size(); ++i) {
+    const RegionObject* before = match[i] ? &known[*match[i]] : nullptr;
+    RegionObject now{observed.regions[i].info};
+    now.info.id = before != nullptr ? before->info.id : set.NewId();
+    now.info.diskId = disk_id;
+    now.info.volId = before != nullptr ? before->info.volId : 0;
+    now.info.taskId = before != nullptr ? before->info.taskId : 0;
+    now.info.lastKnownState = before != nullptr ? before->info.lastKnownState : 0;
+    const FileSystemObject* system = before != nullptr ? state.FileSystemOn(before->info.id) : nullptr;
+    now.info.fsId = CompareFileSystem(system, observed.regions[i].file_system, now.info.id, set, changes);
+    if (before == nullptr) {
+      changes.regions.push_back({LDMACTION_CREATED, now});
+    } else if (now.info != before->info) {
+      changes.regions.push_back({LDMACTION_MODIFIED, now});
+    }
+  }
+}
+
+void CompareDisk(const ObjectState& state, const ObservedDisk& observed, ChangeSet& set) {
+  DiskChanges changes;
+  const DiskObject* before = state.FindDiskByKey(observed.key);
+  DiskObject now{observed.info, observed.key};
+  now.info.id = before != nullptr ? before->info.id : set.NewId();
+  now.info.taskId = before != nullptr ? before->info.taskId : 0;
+  now.info.lastKnownState = before != nullptr ? before->info.lastKnownState : 0;
+  if (before == nullptr) {
+    changes.disk.push_back({LDMACTION_CREATED, now});
+  } else if (now.info != before->info) {
+    changes.disk.push_back({LDMACTION_MODIFIED, now});
+  }
+  CompareRegions(state, now.info.id, observed, set, changes);
+
+  const bool medium_left = before != nullptr && (before->info.deviceState & DEVICESTATE_NO_MEDIA) == 0 &&
+                           (now.info.deviceState & DEVICESTATE_NO_MEDIA) != 0;
+  if (!medium_left) {
+    Append(set, changes.disk);
+  }
+  Append(set, changes.regions_gone);
+  Append(set, changes.regions);
+  Append(set, changes.systems_gone);
+  Append(set, changes.systems);
+  if (medium_left) {
+    Append(set, changes.disk);
+  }
+}
+
+void RemoveDisk(const ObjectState& state, const DiskObject& disk, ChangeSet& set) {
+  const std::vector<RegionObject> regions = state.RegionsOf(disk.info.id);
+  for (const RegionObject& region : regions) {
+    if (const FileSystemObject* system = state.FileSystemOn(region.info.id)) {
+      set.Delete(*system);
+    }
+  }
+  for (const RegionObject& region : regions) {
+    set.Delete(region);
+  }
+  set.Delete(disk);
+}
+
+}  // namespace
+
+ChangeSet ReconcileSystem(const ObjectState& state, const std::vector<ObservedDisk>& observed) {
+  ChangeSet set;
+  for (const DiskObject& disk : state.Disks()) {
+    const bool present =
+        std::ranges::any_of(observed, [&](const ObservedDisk& seen) { return seen.key == disk.key; });
+    if (!present) {
+      RemoveDisk(state, disk, set);
+    }
+  }
+  for (const ObservedDisk& seen : observed) {
+    CompareDisk(state, seen, set);
+  }
+  return set;
+}
+
+ChangeSet ReconcileDisk(const ObjectState& state, const ObservedDisk& observed) {
+  ChangeSet set;
+  CompareDisk(state, observed, set);
+  return set;
+}
+
+ChangeSet RemoveDisk(const ObjectState& state, LdmObjectId disk_id) {
+  ChangeSet set;
+  if (const DiskObject* disk = state.FindAs<DiskObject>(disk_id)) {
+    RemoveDisk(state, *disk, set);
+  }
+  return set;
+}
+
+}  // namespace dmrp::server

@@ -1,0 +1,39 @@
+// Finds what changed: compares what storage sees now with the list of storage objects. Every path that alters
+// the list uses it (methods after their storage operation, Refresh, local events), so that the notifications
+// are by construction the difference between two enumerations.
+#pragma once
+
+#include "reference_server/objects/change_set.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace dmrp::server {
+
+/// A region as storage sees it. Identifiers, lastKnownState and taskId of `info` have no meaning here.
+struct ObservedRegion {
+  REGION_INFO_EX info;
+  std::optional<FileSystemObject> file_system;
+};
+
+/// A disk as storage sees it, with its regions. Identifiers, lastKnownState and taskId have no meaning here.
+struct ObservedDisk {
+  std::string key;  ///< as DiskObject::key
+  DISK_INFO_EX info;
+  std::vector<ObservedRegion> regions;
+};
+
+/// The changes that turn the list into what was observed, for all disks of the system: disks that are not in
+/// `observed` are removed (3.2.6.2), new ones added (3.2.6.1), others compared (3.2.6.3, 3.2.6.7, 3.2.6.8).
+/// Regions keep their identity by type and start, partitions of GPT disks by partitionId as well; a free
+/// region that shrank or grew is the one that it overlaps most.
+[[nodiscard]] ChangeSet ReconcileSystem(const ObjectState& state, const std::vector<ObservedDisk>& observed);
+
+/// The same for one disk that is in the list or is new.
+[[nodiscard]] ChangeSet ReconcileDisk(const ObjectState& state, const ObservedDisk& observed);
+
+/// The changes by which a disk leaves the list, its regions and file systems first (3.2.6.2).
+[[nodiscard]] ChangeSet RemoveDisk(const ObjectState& state, LdmObjectId disk_id);
+
+}  // namespace dmrp::server

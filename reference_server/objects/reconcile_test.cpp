@@ -1,0 +1,198 @@
+#include "reference_server/objects/reconcile.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <gtest/gtest.h>
+
+namespace dmrp::server {
+namespace {
+
+constexpr LONGLONG kMiB = 1 << 20;
+
+ObservedRegion Observed(REGIONTYPE type, LONGLONG start, LONGLONG length, bool with_system = false) {
+  ObservedRegion region;
+  region.info.regionType = type;
+  region.info.start = start;
+  region.info.length = length;
+  region.info.partitionStyle = PARTITIONSTYLE_MBR;
+  region.info.mbr.emplace();
+  if (with_system) {
+    region.file_system.emplace();
+  }
+  return region;
+}
+
+ObservedDisk SomeDisk(std::string key, std::vector<ObservedRegion> regions) {
+  ObservedDisk disk;
+  disk.key = std::move(key);
+  disk.info.regionCount = static_cast<std::uint32_t>(regions.size());
+  disk.regions = std::move(regions);
+  return disk;
+}
+
+// Applies a change set as a commit would, so that a test can go on from its result.
+ObjectState Apply(ObjectState state, const ChangeSet& set) {
+  static LdmObjectId next = 100;
+  std::map<LdmObjectId, LdmObjectId> ids;
+  for (const ObjectChange& change : set.changes()) {
+    if (change.action == LDMACTION_CREATED) {
+      ids[IdOf(change.object)] = next++;
+    }
+  }
+  for (const ObjectChange& change : set.changes()) {
+    StorageObject object = change.object;
+    for (LdmObjectId* reference : References(object)) {
+      if (ids.contains(*reference)) {
+        *reference = ids[*reference];
+      }
+    }
+    if (ids.contains(IdOf(object))) {
+      SetId(object, ids[IdOf(object)]);
+    }
+    if (change.action == LDMACTION_DELETED) {
+      state.Erase(IdOf(object));
+    } else {
+      state.Put(object);
+    }
+  }
+  return state;
+}
+
+// "disk+ region+ fs-" ...: kind and action of each change, in order.
+std::string Summary(const ChangeSet& set) {
+  static const char* const kKinds[] = {"disk", "region", "fs", "letter", "volume"};
+  static const char* const kActions[] = {"?", "+", "-", "*", "!"};
+  std::string text;
+  for (const ObjectChange& change : set.changes()) {
+    text += text.empty() ? "" : " ";
+    text += std::string(kKinds[change.object.index()]) + kActions[change.action];
+  }
+  return text;
+}
+
+LdmObjectId RegionId(const ObjectState& state, REGIONTYPE type, LONGLONG start) {
+  for (const auto& [id, object] : state.objects()) {
+    const auto* region = std::get_if<RegionObject>(&object);
+    if (region != nullptr && region->info.regionType == type && region->info.start == start) {
+      return id;
+    }
+  }
+  return 0;
+}
+
+TEST(Reconcile, ANewDiskComesBeforeItsRegionsAndTheirFileSystems) {
+  const ChangeSet set = ReconcileSystem(
+      {},
+      {SomeDisk("a", {Observed(REGION_PRIMARY, kMiB, kMiB, true), Observed(REGION_FREE, 2 * kMiB, kMiB)})});
+  EXPECT_EQ(Summary(set), "disk+ region+ region+ fs+");
+  const ObjectState state = Apply({}, set);
+  const auto regions = state.RegionsOf(state.Disks().at(0).info.id);
+  ASSERT_EQ(regions.size(), 2U);
+  EXPECT_EQ(state.FindAs<FileSystemObject>(regions[0].info.fsId)->info.storageId, regions[0].info.id);
+  EXPECT_EQ(regions[1].info.fsId, 0);
+}
+
+TEST(Reconcile, NothingChangesWhenTheSystemIsAsTheListSays) {
+  const std::vector<ObservedDisk> seen = {SomeDisk("a", {Observed(REGION_PRIMARY, kMiB, kMiB, true)})};
+  EXPECT_TRUE(ReconcileSystem(Apply({}, ReconcileSystem({}, seen)), seen).empty());
+}
+
+TEST(Reconcile, ARemovedDiskLeavesAfterItsFileSystemsAndRegions) {
+  const ObjectState state =
+      Apply({}, ReconcileSystem({}, {SomeDisk("a", {Observed(REGION_PRIMARY, kMiB, kMiB, true)})}));
+  EXPECT_EQ(Summary(ReconcileSystem(state, {})), "fs- region- disk-");
+}
+
+TEST(Reconcile, AFreeRegionThatLostItsFrontKeepsItsIdentity) {
+  const ObjectState before =
+      Apply({}, ReconcileSystem({}, {SomeDisk("a", {Observed(REGION_FREE, kMiB, 9 * kMiB)})}));
+  const LdmObjectId free_id = RegionId(before, REGION_FREE, kMiB);
+  const ChangeSet set = ReconcileSystem(before, {SomeDisk("a", {Observed(REGION_PRIMARY, kMiB, kMiB, true),
+                                                                Observed(REGION_FREE, 2 * kMiB, 8 * kMiB)})});
+  EXPECT_EQ(Summary(set), "disk* region+ region* fs+");
+  EXPECT_EQ(RegionId(Apply(before, set), REGION_FREE, 2 * kMiB), free_id);
+}
+
+TEST(Reconcile, AFreeRegionCutInTheMiddleLivesOnInOnePart) {
+  const ObjectState before =
+      Apply({}, ReconcileSystem({}, {SomeDisk("a", {Observed(REGION_FREE, kMiB, 9 * kMiB)})}));
+  const ChangeSet set = ReconcileSystem(
+      before, {SomeDisk("a", {Observed(REGION_FREE, kMiB, kMiB), Observed(REGION_PRIMARY, 2 * kMiB, kMiB),
+                              Observed(REGION_FREE, 3 * kMiB, 7 * kMiB)})});
+  EXPECT_EQ(Summary(set), "disk* region* region+ region+");
+}
+
+TEST(Reconcile, AFreeRegionThatWasFilledIsDeleted) {
+  const ObjectState before =
+      Apply({}, ReconcileSystem({}, {SomeDisk("a", {Observed(REGION_FREE, kMiB, kMiB)})}));
+  EXPECT_EQ(Summary(ReconcileSystem(before, {SomeDisk("a", {Observed(REGION_PRIMARY, kMiB, kMiB, true)})})),
+            "region- region+ fs+");
+}
+
+TEST(Reconcile, DeletingBetweenTwoFreeRegionsMergesThemIntoOne) {
+  const ObjectState before =
+      Apply({}, ReconcileSystem({}, {SomeDisk("a", {Observed(REGION_FREE, kMiB, kMiB),
+                                                    Observed(REGION_PRIMARY, 2 * kMiB, kMiB, true),
+                                                    Observed(REGION_FREE, 3 * kMiB, 5 * kMiB)})}));
+  const ChangeSet set = ReconcileSystem(before, {SomeDisk("a", {Observed(REGION_FREE, kMiB, 7 * kMiB)})});
+  EXPECT_EQ(Summary(set), "disk* region- region- region* fs-");
+}
+
+TEST(Reconcile, AGptPartitionWithAnotherIdentifierIsAnotherObject) {
+  ObservedRegion region = Observed(REGION_PRIMARY, kMiB, kMiB);
+  region.info.mbr.reset();
+  region.info.partitionStyle = PARTITIONSTYLE_GPT;
+  region.info.gpt.emplace().partitionId = Guid::Random();
+  const ObjectState before = Apply({}, ReconcileSystem({}, {SomeDisk("a", {region})}));
+  region.info.gpt->partitionId = Guid::Random();
+  EXPECT_EQ(Summary(ReconcileSystem(before, {SomeDisk("a", {region})})), "region- region+");
+}
+
+TEST(Reconcile, AFormattedPartitionGetsANewFileSystemObject) {
+  std::vector<ObservedDisk> seen = {SomeDisk("a", {Observed(REGION_PRIMARY, kMiB, kMiB, true)})};
+  const ObjectState before = Apply({}, ReconcileSystem({}, seen));
+  seen[0].regions[0].file_system->info.fsType = FSTYPE_NTFS;
+  EXPECT_EQ(Summary(ReconcileSystem(before, seen)), "region* fs- fs+");
+}
+
+TEST(Reconcile, ANewLabelModifiesTheFileSystemAlone) {
+  std::vector<ObservedDisk> seen = {SomeDisk("a", {Observed(REGION_PRIMARY, kMiB, kMiB, true)})};
+  const ObjectState before = Apply({}, ReconcileSystem({}, seen));
+  seen[0].regions[0].file_system->info.label = std::u16string(u"DATA\0", 5);
+  EXPECT_EQ(Summary(ReconcileSystem(before, seen)), "fs*");
+}
+
+TEST(Reconcile, AMediumThatLeavesTakesItsRegionsAwayBeforeTheDiskChanges) {
+  ObservedDisk with = SomeDisk("cd", {Observed(REGION_CDROM, 0, kMiB, true)});
+  with.info.deviceState = DEVICESTATE_HEALTHY;
+  ObservedDisk without = SomeDisk("cd", {});
+  without.info.deviceState = DEVICESTATE_NO_MEDIA;
+  const ObjectState before = Apply({}, ReconcileSystem({}, {with}));
+  EXPECT_EQ(Summary(ReconcileSystem(before, {without})), "region- fs- disk*");
+  const ObjectState empty = Apply(before, ReconcileSystem(before, {without}));
+  EXPECT_EQ(Summary(ReconcileSystem(empty, {with})), "disk* region+ fs+");
+}
+
+TEST(Reconcile, OtherDisksAreLeftAlone) {
+  const std::vector<ObservedDisk> both = {SomeDisk("a", {Observed(REGION_FREE, kMiB, kMiB)}),
+                                          SomeDisk("b", {Observed(REGION_FREE, kMiB, kMiB)})};
+  const ObjectState before = Apply({}, ReconcileSystem({}, both));
+  const ChangeSet set = ReconcileDisk(before, SomeDisk("b", {}));
+  for (const ObjectChange& change : set.changes()) {
+    EXPECT_NE(IdOf(change.object), before.FindDiskByKey("a")->info.id);
+  }
+  EXPECT_EQ(Summary(set), "disk* region-");
+}
+
+TEST(ObjectState, ListsAnExtendedPartitionBeforeWhatItHolds) {
+  const ObjectState state =
+      Apply({}, ReconcileSystem({}, {SomeDisk("a", {Observed(REGION_EXTENDED_FREE, kMiB, kMiB),
+                                                    Observed(REGION_EXTENDED, kMiB, kMiB)})}));
+  const auto regions = state.RegionsOf(state.Disks().at(0).info.id);
+  ASSERT_EQ(regions.size(), 2U);
+  EXPECT_EQ(regions[0].info.regionType, REGION_EXTENDED);
+}
+
+}  // namespace
+}  // namespace dmrp::server

@@ -1,0 +1,15 @@
+// The storage objects as the two revisions of the protocol show them.
+#pragma once
+
+#include "dmrp/interfaces/types.hpp"
+
+namespace dmrp::server {
+
+/// The disk as IVolumeClient shows it (2.3.1.2). dflags that only DISK_INFO_EX defines are left out.
+[[nodiscard]] DISK_INFO ToDiskInfo(const DISK_INFO_EX& disk);
+
+/// The region as IVolumeClient shows it (2.3.1.3). That structure cannot express GPT: partitions of such
+/// disks have the type of their protective entry, 0xEE, and free regions PARTITION_ENTRY_UNUSED.
+[[nodiscard]] REGION_INFO ToRegionInfo(const REGION_INFO_EX& region);
+
+}  // namespace dmrp::server
