@@ -21,10 +21,10 @@ Result<NtHash> HashPassword(std::string_view password);
 
 /// One account. UTF-8.
 struct Account {
-  std::string user;
-  std::string domain;  ///< empty: the account answers to any domain
+  std::string user{};
+  std::string domain{};  ///< empty: the account answers to any domain
   NtHash nt_hash{};
-  std::vector<std::string> groups;
+  std::vector<std::string> groups{};
 };
 
 /// Looks accounts up; called from the server's I/O threads, so it must be thread-safe and quick.

@@ -23,21 +23,22 @@ namespace dmrp::rpc {
 /// What a correct client never does. Each member breaks one rule of the wire and nothing else; the rest of
 /// the request stays right, so that a server's answer can be blamed on that one thing.
 struct Misbehaviour {
-  std::optional<std::uint16_t> context_id;       ///< a presentation context id of the test's choice
-  std::optional<std::uint32_t> alloc_hint;       ///< in place of the octets still to come
-  std::optional<std::uint16_t> frag_length;      ///< a header that lies about the PDU's length
-  std::optional<std::uint16_t> auth_length;      ///< a header that lies about the token's length
-  std::optional<std::uint8_t> auth_pad_length;   ///< a trailer that lies about its padding
-  std::optional<AuthLevel> trailer_level;        ///< a level other than the one negotiated
-  std::optional<AuthType> trailer_type;          ///< a provider other than the one negotiated
-  std::optional<std::uint32_t> auth_context_id;  ///< a security context that was never made
-  std::optional<std::uint8_t> rpc_version;       ///< a protocol version other than 5
-  std::optional<std::uint8_t> packet_type;       ///< a PTYPE other than request
-  std::optional<std::uint8_t> first_data_rep;  ///< first octet of the data representation, 0x00 = big-endian
-  std::optional<std::uint32_t> call_id;        ///< e.g. a repeated one; the reply is awaited under this id
-  std::optional<std::size_t> stop_after_fragments;  ///< send only this many fragments of the request
-  std::optional<std::size_t> truncate_to;           ///< send only this many octets of the last PDU
-  bool corrupt_signature = false;                   ///< flip one bit of the last fragment's checksum
+  std::optional<std::uint16_t> context_id{};       ///< a presentation context id of the test's choice
+  std::optional<std::uint32_t> alloc_hint{};       ///< in place of the octets still to come
+  std::optional<std::uint16_t> frag_length{};      ///< a header that lies about the PDU's length
+  std::optional<std::uint16_t> auth_length{};      ///< a header that lies about the token's length
+  std::optional<std::uint8_t> auth_pad_length{};   ///< a trailer that lies about its padding
+  std::optional<AuthLevel> trailer_level{};        ///< a level other than the one negotiated
+  std::optional<AuthType> trailer_type{};          ///< a provider other than the one negotiated
+  std::optional<std::uint32_t> auth_context_id{};  ///< a security context that was never made
+  std::optional<std::uint8_t> rpc_version{};       ///< a protocol version other than 5
+  std::optional<std::uint8_t> packet_type{};       ///< a PTYPE other than request
+  std::optional<std::uint8_t>
+      first_data_rep{};                    ///< first octet of the data representation, 0x00 = big-endian
+  std::optional<std::uint32_t> call_id{};  ///< e.g. a repeated one; the reply is awaited under this id
+  std::optional<std::size_t> stop_after_fragments{};  ///< send only this many fragments of the request
+  std::optional<std::size_t> truncate_to{};           ///< send only this many octets of the last PDU
+  bool corrupt_signature = false;                     ///< flip one bit of the last fragment's checksum
   bool corrupt_sealed_stub = false;  ///< flip one bit of the last fragment's body after signing
   bool wrong_sequence = false;       ///< a sequence number one too high
   bool omit_trailer = false;         ///< no signature where one is due
@@ -50,19 +51,19 @@ struct Misbehaviour {
 /// One call's choices.
 struct CallOptions {
   std::optional<std::chrono::milliseconds>
-      timeout;             ///< for the whole call, binding included; default the connection's
-  std::stop_token cancel;  ///< a stop request sends co_cancel; see on_cancel
+      timeout{};             ///< for the whole call, binding included; default the connection's
+  std::stop_token cancel{};  ///< a stop request sends co_cancel; see cancel_grace
   /// After co_cancel the call may still finish; it is given up (with an orphaned PDU) after this time.
   std::chrono::milliseconds cancel_grace{2000};
-  Misbehaviour misbehaviour;
+  Misbehaviour misbehaviour{};
 };
 
 /// One connection's choices.
 struct ConnectOptions {
-  Security security;
+  Security security{};
   std::chrono::milliseconds connect_timeout{10'000};
   std::chrono::milliseconds call_timeout{60'000};
-  std::string local_address;  ///< numeric address to connect from; empty: the system's choice
+  std::string local_address{};  ///< numeric address to connect from; empty: the system's choice
   std::uint16_t max_fragment =
       5840;                        ///< proposed in bind, for both directions; a multiple of 8, at least 2048
   std::size_t send_fragment = 0;   ///< stub octets per request fragment at most; 0: as many as fit
@@ -75,7 +76,7 @@ struct ConnectOptions {
   bool tcp_keep_alive = true;
   std::uint32_t association_group = 0;  ///< a group to join; 0: a new one
   std::size_t max_reply = 64U << 20U;   ///< reassembled reply stubs above this are refused with kLimit
-  FrameObserver frame_observer;
+  FrameObserver frame_observer{};
 };
 
 /// One TCP connection with its presentation contexts and its security context. All members may be called from
@@ -121,7 +122,7 @@ class ClientConnection {
     std::uint64_t features = 0;  ///< bind-time feature bits that the server accepted
     bool multiplexing = false;
     bool header_signing = false;
-    std::string secondary_address;
+    std::string secondary_address{};
   };
   [[nodiscard]] Negotiated negotiated() const;
 

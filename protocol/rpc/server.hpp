@@ -23,20 +23,20 @@ namespace dmrp::rpc {
 
 /// What a handler knows of a call.
 struct CallContext {
-  SyntaxId interface;
+  SyntaxId interface{};
   std::uint16_t opnum = 0;
-  std::optional<Guid> object;  ///< the object UUID: in DCOM the IPID
+  std::optional<Guid> object{};  ///< the object UUID: in DCOM the IPID
   AuthType auth_type = AuthType::kNone;
   AuthLevel auth_level = AuthLevel::kNone;  ///< of the request's own security context
-  std::string user;                 ///< the account's name; empty for anonymous and unauthenticated callers
-  std::string domain;               ///< as the client sent it
-  std::vector<std::string> groups;  ///< of the account
-  bool anonymous = true;            ///< no identity was proven
-  Endpoint local;                   ///< the address the client reached
-  Endpoint peer;
+  std::string user{};                 ///< the account's name; empty for anonymous and unauthenticated callers
+  std::string domain{};               ///< as the client sent it
+  std::vector<std::string> groups{};  ///< of the account
+  bool anonymous = true;              ///< no identity was proven
+  Endpoint local{};                   ///< the address the client reached
+  Endpoint peer{};
   std::uint64_t connection_id = 0;  ///< as in Frame::connection_id
   std::uint32_t call_id = 0;
-  std::stop_token cancelled;  ///< co_cancel, orphaned, loss of the connection, or the server's stop
+  std::stop_token cancelled{};  ///< co_cancel, orphaned, loss of the connection, or the server's stop
 };
 
 /// Serves one call: the reply's stub, or the status of a fault. Runs on a worker thread and may block.
@@ -47,12 +47,12 @@ using AccessCheck = std::function<std::uint32_t(const CallContext& call)>;
 
 /// One served interface.
 struct Interface {
-  Handler handler;
+  Handler handler{};
   /// Calls below this level end in `denied_status`. Interfaces on one port may differ (the endpoint mapper
   /// and ServerAlive2 must be open where activation is not); per-opnum rules belong in access_check.
   AuthLevel minimum_level = AuthLevel::kNone;
   std::uint32_t denied_status = ERROR_ACCESS_DENIED;
-  AccessCheck access_check;
+  AccessCheck access_check{};
 };
 
 /// Answers for interfaces that were not registered, at bind time; nullopt rejects the presentation context.
@@ -71,8 +71,8 @@ struct ServerLimits {
 };
 
 struct ServerOptions {
-  std::shared_ptr<const AccountStore> accounts;  ///< null: nobody can log on
-  bool allow_anonymous = false;                  ///< accept NTLM's anonymous logon (callers without identity)
+  std::shared_ptr<const AccountStore> accounts{};  ///< null: nobody can log on
+  bool allow_anonymous = false;  ///< accept NTLM's anonymous logon (callers without identity)
   bool offer_spnego = true;
   bool offer_ntlm = true;
   bool multiplexing = true;    ///< agree to CONC_MPX
@@ -84,16 +84,16 @@ struct ServerOptions {
   // Names in the NTLM challenge.
   std::string netbios_computer = "DMRP-SERVER";
   std::string netbios_domain = "DMRP";
-  std::string dns_computer;         ///< left out when empty
-  std::string dns_domain;           ///< left out when empty
+  std::string dns_computer{};       ///< left out when empty
+  std::string dns_domain{};         ///< left out when empty
   bool challenge_timestamp = true;  ///< its presence obliges clients to send a MIC
   bool tcp_keep_alive = true;
   std::chrono::milliseconds handshake_timeout{
       30'000};  ///< from accept to the first bind, and for each security exchange
   std::chrono::milliseconds idle_timeout{0};      ///< without any PDU and any call; 0: never
   std::chrono::milliseconds stop_timeout{5'000};  ///< what the destructor gives Stop
-  ServerLimits limits;
-  FrameObserver frame_observer;
+  ServerLimits limits{};
+  FrameObserver frame_observer{};
 };
 
 /// Serves interfaces on any number of TCP ports. All members may be called from any thread.

@@ -37,7 +37,7 @@ std::string_view ToString(AuthType type);
 
 /// An interface or transfer syntax: UUID and version ([C706] 12.6.3.1 p_syntax_id_t).
 struct SyntaxId {
-  Guid uuid;
+  Guid uuid{};
   std::uint16_t major = 0;
   std::uint16_t minor = 0;
 
@@ -58,7 +58,7 @@ inline constexpr SyntaxId kEndpointMapper{
 
 /// A TCP address: a numeric IPv4/IPv6 address or a host name, and a port in host order.
 struct Endpoint {
-  std::string host;
+  std::string host{};
   std::uint16_t port = 0;
 
   /// "10.9.0.7:135", "[::1]:135".
@@ -68,19 +68,20 @@ struct Endpoint {
 
 /// Who a client says it is. UTF-8.
 struct Credentials {
-  std::string user;
-  std::string domain;
-  std::string password;
-  std::string workstation;  ///< sent for information; may be empty
-  bool anonymous = false;   ///< authenticate as nobody: user and response empty
+  std::string user{};
+  std::string domain{};
+  std::string password{};
+  std::string workstation{};  ///< sent for information; may be empty
+  bool anonymous = false;     ///< authenticate as nobody: user and response empty
 };
 
 /// How a client secures a connection.
 struct Security {
   AuthType type = AuthType::kNone;
   AuthLevel level = AuthLevel::kNone;
-  Credentials credentials;
-  std::string target_name;  ///< service principal put into the NTLM response, e.g. "RPCSS/host"; may be empty
+  Credentials credentials{};
+  std::string
+      target_name{};  ///< service principal put into the NTLM response, e.g. "RPCSS/host"; may be empty
   bool header_signing = true;  ///< offer PFC_SUPPORT_HEADER_SIGN
 };
 
