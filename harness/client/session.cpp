@@ -111,6 +111,7 @@ Result<std::shared_ptr<ClientHost>> ClientHost::Start(ClientHostOptions options,
   runtime.minimum_activation_level = rpc::AuthLevel::kPrivacy;
   runtime.listen_address = host->options_.listen_address;
   runtime.resolver_port = host->options_.resolver_port;
+  if (!host->options_.advertise.empty()) runtime.advertised = {{host->options_.advertise, 0}};
   runtime.computer_name = "DMRP-HARNESS";
   runtime.frame_observer = [log = host->frames_](const rpc::Frame& frame) { log->Add(frame); };
   auto started = dcom::Runtime::Start(std::move(runtime));

@@ -40,6 +40,8 @@ struct ClientHostOptions {
   rpc::AuthType auth_type = rpc::AuthType::kNtlm;
   std::string listen_address = "127.0.0.1";  ///< numeric address at which the server reaches this host
   std::optional<std::uint16_t> resolver_port = 0;
+  /// What servers must dial to call back; empty: the address that they were reached from.
+  std::string advertise;
   std::vector<Account> callback_accounts;  ///< who may call back
   std::chrono::milliseconds call_timeout{20'000};
   std::string name = "client";  ///< in the history

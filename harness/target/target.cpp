@@ -162,6 +162,21 @@ void ReadAccounts(TableReader& root, Target& target, std::optional<Error>& error
   reader.NoOthers();
 }
 
+void ReadCallbackAccounts(TableReader& root, Target& target, std::optional<Error>& error) {
+  const auto tables = root.Tables("callback_account");
+  if (!tables.empty()) target.callback_accounts.clear();
+  for (const toml::table* table : tables) {
+    TableReader fields(*table, "callback_account", target.file, error);
+    Account account;
+    fields.Text("user", account.user);
+    fields.Text("password", account.password);
+    fields.Text("domain", account.domain);
+    fields.RequireText("user", account.user);
+    fields.NoOthers();
+    target.callback_accounts.push_back(std::move(account));
+  }
+}
+
 void ReadKnownFailures(TableReader& root, Target& target, std::optional<Error>& error) {
   for (const toml::table* table : root.Tables("known_failure")) {
     TableReader fields(*table, "known_failure", target.file, error);
@@ -319,6 +334,7 @@ Result<Target> ParseTarget(std::string_view text, const std::filesystem::path& f
   root.Milliseconds("call_timeout_ms", target.call_timeout);
   root.Milliseconds("notification_timeout_ms", target.notification_timeout);
   ReadAccounts(root, target, error);
+  ReadCallbackAccounts(root, target, error);
   ReadCapabilities(root, target, table);
   ReadKnownFailures(root, target, error);
   ReadDisks(root, target, error);

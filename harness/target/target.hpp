@@ -88,6 +88,8 @@ struct Target {
       callback_address;  ///< address of this machine that the target calls back; empty: the system's choice
   std::string profile = "strict";
   std::map<Role, Account> accounts;
+  std::vector<Account>
+      callback_accounts;  ///< who the server may be when it calls back; nobody else is let in
   std::set<std::string, std::less<>> capabilities;  ///< see kCapabilities
   std::vector<KnownFailure> known_failures;
   DiskCommands disk_commands;

@@ -1,0 +1,148 @@
+// The reference server in a QEMU guest: a pristine clone for each test bed.
+#include "harness/disks/disk_image.hpp"
+#include "harness/guest/guest.hpp"
+#include "harness/target/test_bed.hpp"
+
+#include <atomic>
+
+#include <fmt/format.h>
+
+namespace dmrp::harness {
+
+namespace {
+
+bool HotPlugged(DiskBus bus) { return bus == DiskBus::kVirtioScsi || bus == DiskBus::kUsb; }
+
+class BundledBed : public TestBed {
+ public:
+  BundledBed(Guest guest, std::filesystem::path directory)
+      : guest_(std::move(guest)), directory_(std::move(directory)) {
+    for (const AttachedDisk& disk : guest_.disks()) disks_.push_back({disk.id, disk.image.spec, {}});
+  }
+
+  [[nodiscard]] rpc::Endpoint server() const override {
+    return {guest_.address().host, guest_.address().port};
+  }
+  [[nodiscard]] ClientAddress client_address() const override {
+    return {guest_.address().listen_address, guest_.address().callback_address};
+  }
+
+  Result<BedDisk> Attach(const BedDiskRequest& request) override {
+    if (!HotPlugged(request.spec.bus)) {
+      return Fail(ErrorKind::kUnsupported, fmt::format("{} has no hot-plug", Name(request.spec.bus)));
+    }
+    auto image = MakeImage(request, directory_);
+    if (!image) return tl::unexpected(image.error());
+    auto attached = guest_.AttachDisk(*image);
+    if (!attached) return tl::unexpected(attached.error());
+    disks_.push_back({attached->id, attached->image.spec, {}});
+    return disks_.back();
+  }
+
+  Result<void> Detach(std::string_view id) override {
+    auto detached = guest_.DetachDisk(id);
+    if (detached) std::erase_if(disks_, [&](const BedDisk& disk) { return disk.id == id; });
+    return detached;
+  }
+
+  Result<std::filesystem::path> Snapshot(std::string_view id) override {
+    auto frozen = guest_.FreezeDisks();
+    if (!frozen) return tl::unexpected(frozen.error());
+    Result<std::filesystem::path> result =
+        Fail(ErrorKind::kUsage, fmt::format("no disk {} among the frozen ones", id));
+    for (const FrozenDisk& disk : *frozen) {
+      if (disk.id != id) continue;
+      if (disk.format != DiskFormat::kRaw) {
+        result = Fail(ErrorKind::kUnsupported, "the image is not raw");
+        break;
+      }
+      static std::atomic<unsigned> serial = 0;
+      auto copy = directory_ / fmt::format("snapshot{}.raw", ++serial);
+      auto copied = CopySparse(disk.path, copy);
+      if (copied) {
+        result = copy;
+      } else {
+        result = tl::unexpected(copied.error());
+      }
+    }
+    if (auto thawed = guest_.ThawDisks(); !thawed) return tl::unexpected(thawed.error());
+    return result;
+  }
+
+  Result<void> Overwrite(std::string_view id, std::uint64_t offset, const Bytes& octets,
+                         bool announce) override {
+    for (const AttachedDisk& disk : guest_.disks()) {
+      if (disk.id != id) continue;
+      const std::string data(reinterpret_cast<const char*>(octets.data()), octets.size());
+      if (auto written = guest_.agent().WriteFile("/tmp/overwrite", data); !written) return written;
+      std::string script =
+          fmt::format("dd if=/tmp/overwrite of=/dev/{0} bs=512 seek={1} conv=notrunc,fsync 2>&1 && sync",
+                      disk.guest_device, offset / 512);
+      if (announce) script += fmt::format(" && blockdev --rereadpt /dev/{}", disk.guest_device);
+      auto done = guest_.agent().Shell(script);
+      if (!done) return tl::unexpected(done.error());
+      return {};
+    }
+    return Fail(ErrorKind::kUsage, fmt::format("no disk {}", id));
+  }
+
+  Result<void> Restart() override {
+    if (auto stopped = guest_.StopServer(); !stopped) return tl::unexpected(stopped.error());
+    return guest_.StartServer();
+  }
+
+  std::string ServerLog() override { return guest_.ServerLog().value_or(std::string()); }
+  bool server_running() override { return guest_.server_running(); }
+  Guest* guest() override { return &guest_; }
+
+  static Result<DiskImage> MakeImage(const BedDiskRequest& request, const std::filesystem::path& directory) {
+    auto image = CreateDiskImage(request.spec, directory);
+    if (image && request.prepare) {
+      if (auto prepared = request.prepare(image->path); !prepared) return tl::unexpected(prepared.error());
+    }
+    return image;
+  }
+
+ private:
+  Guest guest_;
+  const std::filesystem::path directory_;
+};
+
+class BundledFactory : public TestBedFactory {
+ public:
+  explicit BundledFactory(std::unique_ptr<GuestFactory> factory) : factory_(std::move(factory)) {}
+
+  Result<std::unique_ptr<TestBed>> Start(const BedRequest& request) override {
+    const auto directory = factory_->directory() / fmt::format("bed{}", ++beds_);
+    std::error_code failure;
+    std::filesystem::create_directories(directory, failure);
+    if (failure) return FailErrno("create folder " + directory.string(), failure.value());
+    GuestOptions options;
+    options.capture = request.capture;
+    for (const BedDiskRequest& disk : request.disks) {
+      auto image = BundledBed::MakeImage(disk, directory);
+      if (!image) return tl::unexpected(image.error());
+      options.disks.push_back(*std::move(image));
+    }
+    auto guest = factory_->Start(options);
+    if (!guest) return tl::unexpected(guest.error());
+    return std::make_unique<BundledBed>(*std::move(guest), directory);
+  }
+
+ private:
+  std::unique_ptr<GuestFactory> factory_;
+  unsigned beds_ = 0;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<TestBedFactory>> MakeBundledFactory(const Target& /*target*/,
+                                                           const std::filesystem::path& directory) {
+  GuestSettings settings = DefaultGuestSettings();
+  settings.run_directory = directory;
+  auto factory = GuestFactory::Create(std::move(settings));
+  if (!factory) return tl::unexpected(factory.error());
+  return std::make_unique<BundledFactory>(*std::move(factory));
+}
+
+}  // namespace dmrp::harness
