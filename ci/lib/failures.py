@@ -7,7 +7,7 @@ import pathlib
 import re
 
 from . import history
-from .judge import Judgement, Result, Verdict
+from .judge import FAILED_ELSEWHERE, Judgement, Result, Verdict
 
 
 @dataclasses.dataclass
@@ -26,8 +26,9 @@ class Failure:
     test: str
     place: str
     blame: str
-    section_of_test: str = ""
     logs: tuple[str, ...] = ()
+    left_open: list[str] = dataclasses.field(default_factory=list)
+    """Obligations that got no verdict because their test failed here."""
 
     @property
     def rule(self):
@@ -84,7 +85,6 @@ def _failure(result: Result, judgement: Judgement, evidence) -> Failure:
         test=test.name,
         place=place,
         blame=evidence.blame or judgement.blame,
-        section_of_test=test.section,
         logs=tuple(test.logs),
     )
 
@@ -92,12 +92,16 @@ def _failure(result: Result, judgement: Judgement, evidence) -> Failure:
 def failures_of(result: Result, verdicts=(Verdict.VIOLATED, Verdict.UNDECIDED)) -> list[Failure]:
     """Every failure, each check once even where it concerns several rules; violated mandatory rules first."""
     found: dict[tuple, Failure] = {}
+    left_open: dict[str, list[str]] = {}
     for judgement in result.judgements:
         if judgement.verdict not in verdicts:
             continue
         wanted = "undecided" if judgement.verdict is Verdict.UNDECIDED else "fail"
         for evidence in judgement.evidence:
             if evidence.outcome != wanted:
+                continue
+            if wanted == "undecided" and evidence.reason == FAILED_ELSEWHERE:
+                left_open.setdefault(evidence.test.name, []).append(judgement.obligation.key)
                 continue
             key = (judgement.verdict, evidence.test.name, id(evidence.check) if evidence.check else None)
             if key in found:
@@ -106,5 +110,7 @@ def failures_of(result: Result, verdicts=(Verdict.VIOLATED, Verdict.UNDECIDED)) 
                     known.judgements.append(judgement)
             else:
                 found[key] = _failure(result, judgement, evidence)
+    for failure in found.values():
+        failure.left_open = left_open.pop(failure.test, [])
     order = {Verdict.VIOLATED: 0, Verdict.UNDECIDED: 1}
     return sorted(found.values(), key=lambda each: (order.get(each.verdict, 2), not each.rule.mandatory))

@@ -67,6 +67,7 @@ class TestRun:
     line: int = 0
     section: str = ""
     requirements: list[str] = dataclasses.field(default_factory=list)
+    started: bool = False
     outcome: str = "unfinished"  # passed, failed, skipped; unfinished: its process ended first
     seconds: float = 0.0
     reason: str = ""
@@ -189,7 +190,11 @@ class Run:
         if not name:
             return
         if record.get("event") == "start":
-            self.tests[name] = TestRun(name, source)  # a test run again replaces its first attempt
+            known = self.tests.get(name)
+            if known is None or known.started:  # a test run again replaces its first attempt
+                self.tests[name] = TestRun(name, source)
+            self.tests[name].started = True
+            self.tests[name].source = source
             self._current[source] = name
         test = self._test(name, source)
         test.file = record.get("file", test.file)

@@ -54,6 +54,8 @@ _OUT_OF_SCOPE = {
     cat.Class.OTHER_PROFILE: Verdict.OTHER_PROFILE,
 }
 
+FAILED_ELSEWHERE = "the test failed on another rule"
+
 
 class Exit(enum.IntEnum):
     PROVEN = 0
@@ -220,7 +222,7 @@ class _Evidence:
                 case "failed" if not found_fault:
                     self._add(rule_id, Evidence(test, "fail", "target", reason="the test failed and names several rules"))
                 case "failed" if rule_id not in told:
-                    self._add(rule_id, Evidence(test, "undecided", "target", reason="the test failed on another rule"))
+                    self._add(rule_id, Evidence(test, "undecided", "target", reason=FAILED_ELSEWHERE))
                 case "unfinished":
                     reason = "the test's process ended before the test did"
                     self._add(rule_id, Evidence(test, "undecided", "environment", reason=reason))

@@ -65,7 +65,7 @@ def _failure(failure: Failure) -> dict:
         "section": failure.rule.section, "level": failure.rule.level, "statement": failure.rule.statement,
         "accepted": failure.accepted, "actual": failure.actual, "call": failure.call, "frame": failure.frame,
         "disk": failure.disk, "again": failure.again, "test": failure.test, "place": failure.place,
-        "blame": failure.blame, "logs": list(failure.logs),
+        "blame": failure.blame, "left_open": failure.left_open, "logs": list(failure.logs),
     }
 
 

@@ -70,6 +70,7 @@ def print_failure(out: Terminal, failure: Failure) -> None:
     out.field("again", failure.again)
     others = [each.obligation.key for each in failure.judgements[1:]]
     out.field("also", _shorten(", ".join(others), 300))
+    out.field("left open", _shorten(", ".join(failure.left_open), 300))
     out.field("test", f"{failure.test} ({failure.place})")
     if failure.blame and failure.blame != "target":
         out.field("whose", f"the {failure.blame}'s, not the target's")
