@@ -34,10 +34,11 @@ class Object {
   virtual ~Object() = default;
 
   /// The function that serves `iid`, an empty one when the object lacks that interface. Asked once for each
-  /// interface of an exported object; IUnknown is served by the runtime and never asked for.
+  /// interface of an exported object, under a lock of the runtime, so it must not call the runtime. IUnknown
+  /// is served by the runtime and never asked for.
   virtual Dispatch QueryInterface(const Guid& iid) = 0;
 
-  /// Called once, from a thread of the runtime, after the last call on the object was answered.
+  /// Called once, from a thread of the runtime, after the last call on the object has returned.
   virtual void OnUnreferenced(Unreferenced /*why*/) {}
 };
 

@@ -49,6 +49,7 @@ struct RawCall {
   rpc::CallOptions rpc;  ///< time-out and misbehaviour one layer down
 };
 
+class Client;            // private to the runtime
 struct InterfaceRecord;  // private to the runtime
 
 /// A reference to one interface of one remote object. Copies share the reference; when the last copy goes,
@@ -99,6 +100,7 @@ class ObjectRef {
   void Reset() { record_.reset(); }
 
  private:
+  friend class Client;
   friend class Runtime;
   std::shared_ptr<InterfaceRecord> record_;
 };

@@ -125,6 +125,9 @@ struct ExportOptions {
   std::optional<rpc::AuthLevel> minimum_call_level;  ///< default Options::minimum_call_level
   std::uint32_t public_refs = 5;
   bool no_ping = false;  ///< SORF_NOPING: the object lives until it is released or revoked
+  /// An address of this machine that the receiver reaches, named first after the advertised ones: the local
+  /// address of a connection to it.
+  std::string arrival;
 };
 
 enum class ActivationMethod {
