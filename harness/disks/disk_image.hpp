@@ -16,8 +16,8 @@ struct DiskImage {
 };
 
 /// Creates `directory`/NAME-SERIAL.raw or .qcow2, sparse. Disks above kMaxRawSize become qcow2.
-/// An empty serial gets a fresh one of 12 characters. Fails with kUsage on an invalid spec, kSystem when a file
-/// cannot be made, kUnavailable when a tool is missing or refuses.
+/// An empty serial gets a fresh one of 12 characters. Fails with kUsage on an invalid spec, kSystem when a
+/// file cannot be made, kUnavailable when a tool is missing or refuses.
 Result<DiskImage> CreateDiskImage(const DiskSpec& spec, const std::filesystem::path& directory);
 
 }  // namespace dmrp::harness

@@ -1,4 +1,5 @@
-// What a virtual hard disk is: its size, sectors, bus, label and geometry, as a value and as one line of text.
+// What a virtual hard disk is: its size, sectors, bus, label and geometry, as a value and as one line of
+// text.
 //
 //   Result<DiskSpec> spec = ParseDiskSpec("size=64M,bus=virtio-scsi,sector=512,label=mbr");
 #pragma once
@@ -18,8 +19,9 @@ enum class DiskBus { kVirtioScsi, kUsb, kIde, kAhci };
 enum class DiskLabel { kNone, kMbr, kGpt };
 enum class DiskFormat { kRaw, kQcow2 };
 
-/// Heads and sectors per track. On SCSI and USB disks the guest's kernel takes them from the end of a partition in
-/// the MBR, so a geometry is made by writing a table with one partition that ends on its last head and sector.
+/// Heads and sectors per track. On SCSI and USB disks the guest's kernel takes them from the end of a
+/// partition in the MBR, so a geometry is made by writing a table with one partition that ends on its last
+/// head and sector.
 struct DiskGeometry {
   std::uint32_t heads = 255;
   std::uint32_t sectors = 63;
@@ -27,10 +29,10 @@ struct DiskGeometry {
 };
 
 struct DiskSpec {
-  std::string name;                      ///< for people: "mbr-512n"; empty where nobody named it
-  std::uint64_t size = 64U << 20U;       ///< octets; a multiple of logical_sector
-  std::uint32_t logical_sector = 512;    ///< octets: 512 or 4096
-  std::uint32_t physical_sector = 512;   ///< octets: 512 or 4096, never below logical_sector
+  std::string name;                     ///< for people: "mbr-512n"; empty where nobody named it
+  std::uint64_t size = 64U << 20U;      ///< octets; a multiple of logical_sector
+  std::uint32_t logical_sector = 512;   ///< octets: 512 or 4096
+  std::uint32_t physical_sector = 512;  ///< octets: 512 or 4096, never below logical_sector
   DiskBus bus = DiskBus::kVirtioScsi;
   DiskLabel label = DiskLabel::kNone;
   std::optional<DiskGeometry> geometry;  ///< only with label mbr; creates the partition described above
@@ -48,9 +50,10 @@ inline constexpr std::uint64_t kMaxSize = 64ULL << 40U;
 /// Smallest disk (1 MiB): room for a GPT with its copy.
 inline constexpr std::uint64_t kMinSize = 1ULL << 20U;
 
-/// Parses "key=value,..." with the keys size (octets, or with K, M, G, T for powers of 1024), bus (virtio-scsi, usb,
-/// ide, ahci), sector (512 or 4096, or LOGICAL/PHYSICAL as in 512/4096), label (none, mbr, gpt), geometry (HEADS/SECTORS), serial,
-/// read-only (yes, no), format (raw, qcow2), name. kUsage or kLimit errors name the key and what is allowed.
+/// Parses "key=value,..." with the keys size (octets, or with K, M, G, T for powers of 1024), bus
+/// (virtio-scsi, usb, ide, ahci), sector (512 or 4096, or LOGICAL/PHYSICAL as in 512/4096), label (none, mbr,
+/// gpt), geometry (HEADS/SECTORS), serial, read-only (yes, no), format (raw, qcow2), name. kUsage or kLimit
+/// errors name the key and what is allowed.
 Result<DiskSpec> ParseDiskSpec(std::string_view text);
 
 /// The same text, canonical: parses back to an equal value.

@@ -24,6 +24,7 @@ struct ExecResult {
 
 /// A device event of the guest's kernel.
 struct Uevent {
+  std::uint64_t position = 0;                 ///< in the stream of events: a mark that still sees this one
   std::uint64_t monotonic_ns = 0;             ///< the guest's CLOCK_MONOTONIC when it arrived
   std::map<std::string, std::string> values;  ///< ACTION, DEVPATH, SUBSYSTEM, DEVNAME, DEVTYPE, ...
   /// The value, empty where there is none.
@@ -50,8 +51,8 @@ class AgentClient {
                           Deadline deadline = Deadline(10'000));
   /// Exec of `sh -c script`; a status other than 0 is a kFault whose message holds the standard error.
   Result<std::string> Shell(const std::string& script, Deadline deadline = Deadline(10'000));
-  Result<std::string> ReadFile(const std::string& path, std::uint64_t offset = 0, std::uint32_t limit = 4U << 20U,
-                               Deadline deadline = Deadline(5000));
+  Result<std::string> ReadFile(const std::string& path, std::uint64_t offset = 0,
+                               std::uint32_t limit = 4U << 20U, Deadline deadline = Deadline(5000));
   Result<void> WriteFile(const std::string& path, std::string_view data, std::uint32_t mode = 0644,
                          Deadline deadline = Deadline(5000));
   /// Starts a program that goes on by itself; its output is appended to `log`.

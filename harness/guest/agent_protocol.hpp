@@ -1,9 +1,10 @@
 // What the harness and the guest agent say to each other over the virtio-serial port. Header-only and free of
 // dependencies, because the agent is linked statically into the guest image.
 //
-// A frame is a 32-bit little-endian payload length followed by the payload: one octet FrameKind, a 32-bit request id
-// (0 in events), then the fields of the kind in the order given below. Integers are little-endian; a string is a
-// 32-bit length and its octets. Both ends send frames at any time; replies may come in any order.
+// A frame is a 32-bit little-endian payload length followed by the payload: one octet FrameKind, a 32-bit
+// request id (0 in events), then the fields of the kind in the order given below. Integers are little-endian;
+// a string is a 32-bit length and its octets. Both ends send frames at any time; replies may come in any
+// order.
 #pragma once
 
 #include <cstddef>
@@ -28,12 +29,13 @@ enum class FrameKind : std::uint8_t {
   kWriteFile = 4,  ///< string path, u32 mode, string data -> nothing
   kSpawn = 5,      ///< u32 n, n argv strings, string log path -> u32 pid; the exit comes as kExited
   kSignal = 6,     ///< u32 pid, u32 signal number -> nothing
-  kIdentity = 7,   ///< u64 CLOCK_REALTIME ns, string mac, string address, u32 prefix length, string gateway -> nothing
-  kListen = 8,     ///< from now on uevents are sent as kUevent -> nothing
-  kReply = 64,     ///< the fields listed behind "->" above
-  kError = 65,     ///< u32 errno, string message
-  kUevent = 128,   ///< event: u64 CLOCK_MONOTONIC ns, string: "KEY=VALUE" records ended by a zero octet each
-  kExited = 129,   ///< event: u32 pid, i32 wait status
+  kIdentity =
+      7,  ///< u64 CLOCK_REALTIME ns, string mac, string address, u32 prefix length, string gateway -> nothing
+  kListen = 8,    ///< from now on uevents are sent as kUevent -> nothing
+  kReply = 64,    ///< the fields listed behind "->" above
+  kError = 65,    ///< u32 errno, string message
+  kUevent = 128,  ///< event: u64 CLOCK_MONOTONIC ns, string: "KEY=VALUE" records ended by a zero octet each
+  kExited = 129,  ///< event: u32 pid, i32 wait status
 };
 
 /// Builds one frame, length included.
@@ -77,8 +79,8 @@ class FrameWriter {
   std::string bytes_;
 };
 
-/// Reads the fields of a payload. The first field that does not fit makes `ok()` false for good and every later
-/// value zero or empty.
+/// Reads the fields of a payload. The first field that does not fit makes `ok()` false for good and every
+/// later value zero or empty.
 class FrameReader {
  public:
   explicit FrameReader(std::string_view payload) : rest_(payload) {}

@@ -3,8 +3,8 @@
 //
 //   auto factory = GuestFactory::Create(DefaultGuestSettings());
 //   auto guest = (*factory)->Start({});
-//   auto disk = guest->AttachDisk(*CreateDiskImage(*ParseDiskSpec("size=64M,label=mbr"), (*factory)->directory()));
-//   Connect(guest->address().host, guest->address().port);
+//   auto disk = guest->AttachDisk(*CreateDiskImage(*ParseDiskSpec("size=64M,label=mbr"),
+//   (*factory)->directory())); Connect(guest->address().host, guest->address().port);
 //
 // Everything a guest is made of lives in the factory's directory and ends with the Guest value, or with this
 // process however it dies.
@@ -34,16 +34,18 @@ struct GuestSettings {
   std::filesystem::path cache_directory;  ///< templates are kept here, shared by every run of this user
   std::filesystem::path run_directory;    ///< parent of the factory's own directory
   std::chrono::milliseconds boot_deadline{60'000};
-  std::chrono::milliseconds operation_deadline{10'000};  ///< of each single step: a hot-plug, a command to QEMU
+  std::chrono::milliseconds operation_deadline{
+      10'000};  ///< of each single step: a hot-plug, a command to QEMU
 };
 
-/// The image of the build tree this program comes from (or DMRP_GUEST_DIRECTORY), the cache under XDG_CACHE_HOME,
-/// the run directory from DMRP_RUN_DIRECTORY or the system's temporary directory.
+/// The image of the build tree this program comes from (or DMRP_GUEST_DIRECTORY), the cache under
+/// XDG_CACHE_HOME, the run directory from DMRP_RUN_DIRECTORY or the system's temporary directory.
 GuestSettings DefaultGuestSettings();
 
 struct GuestOptions {
   std::string machine = "pc";
-  /// Disks on buses without hot-plug (ide, ahci), given when the machine starts; hot-plugged buses may be here too.
+  /// Disks on buses without hot-plug (ide, ahci), given when the machine starts; hot-plugged buses may be
+  /// here too.
   std::vector<DiskImage> disks;
   /// Starts dmadmind and waits until its port answers.
   bool start_server = true;
@@ -57,14 +59,15 @@ struct GuestOptions {
 struct StartTimes {
   std::chrono::microseconds running{};  ///< until the processor runs
   std::chrono::microseconds agent{};    ///< until the agent answered
-  std::chrono::microseconds ready{};    ///< until the server's port answered (or the guest was set up, without a server)
+  std::chrono::microseconds
+      ready{};  ///< until the server's port answered (or the guest was set up, without a server)
 };
 
 /// A disk as attached to a guest.
 struct AttachedDisk {
-  std::string id;           ///< names the disk in this interface: "disk3"
+  std::string id;  ///< names the disk in this interface: "disk3"
   DiskImage image;
-  std::string guest_device; ///< the guest's name of it: "sda"
+  std::string guest_device;  ///< the guest's name of it: "sda"
 };
 
 /// Where the images of all attached disks stand still, for reading while the guest goes on writing elsewhere.
@@ -92,6 +95,7 @@ struct DiskThrottle {
 
 class Guest {
  public:
+  struct State;
   Guest(Guest&&) noexcept;
   Guest& operator=(Guest&&) noexcept;
   ~Guest();
@@ -104,7 +108,8 @@ class Guest {
   [[nodiscard]] AgentClient& agent();
   [[nodiscard]] Qmp& qmp();
 
-  /// Adds a disk (virtio-scsi, usb) and waits until the guest's kernel announced it. kUnsupported for other buses.
+  /// Adds a disk (virtio-scsi, usb) and waits until the guest's kernel announced it. kUnsupported for other
+  /// buses.
   Result<AttachedDisk> AttachDisk(const DiskImage& image);
   /// Pulls a disk, waits until the guest's kernel dropped it, and lets go of the image.
   Result<void> DetachDisk(std::string_view id);
@@ -145,7 +150,6 @@ class Guest {
 
  private:
   friend class GuestFactory;
-  struct State;
   explicit Guest(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

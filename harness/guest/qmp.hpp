@@ -23,15 +23,16 @@ class Qmp {
   static Result<std::unique_ptr<Qmp>> Open(FileDescriptor socket, Deadline deadline);
   ~Qmp();
 
-  /// The value of "return". kFault with QEMU's class and text when it refuses, kTimeout, kUnavailable when QEMU is gone.
+  /// The value of "return". kFault with QEMU's class and text when it refuses, kTimeout, kUnavailable when
+  /// QEMU is gone.
   Result<nlohmann::json> Execute(const std::string& command,
                                  const nlohmann::json& arguments = nlohmann::json::object(),
                                  Deadline deadline = Deadline(10'000));
 
   /// A place in the stream of events: only later ones are seen from it.
   [[nodiscard]] std::uint64_t Mark() const;
-  /// The first event of this name since `mark` whose "data" satisfies the predicate. On time-out the message lists
-  /// the events that came instead.
+  /// The first event of this name since `mark` whose "data" satisfies the predicate. On time-out the message
+  /// lists the events that came instead.
   Result<nlohmann::json> WaitEvent(std::uint64_t mark, const std::string& name,
                                    const std::function<bool(const nlohmann::json& data)>& matches,
                                    Deadline deadline = Deadline(10'000));

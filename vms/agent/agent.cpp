@@ -1,5 +1,5 @@
-// The guest agent: runs commands, moves files, reports uevents and exits of what it spawned. It is the only channel
-// between the harness and a guest that does not depend on the network or on the server under test.
+// The guest agent: runs commands, moves files, reports uevents and exits of what it spawned. It is the only
+// channel between the harness and a guest that does not depend on the network or on the server under test.
 #include "harness/guest/agent_protocol.hpp"
 
 #include <algorithm>
@@ -325,10 +325,9 @@ class Agent {
     std::string data(std::min<std::size_t>(limit, kMaxOutput), '\0');
     std::size_t have = 0;
     while (have < data.size()) {
-      const ssize_t got = offset + have == 0 && have == 0
-                              ? read(fd, data.data(), data.size())
-                              : pread(fd, data.data() + have, data.size() - have,
-                                      static_cast<off_t>(offset + have));
+      const ssize_t got = offset + have == 0 && have == 0 ? read(fd, data.data(), data.size())
+                                                          : pread(fd, data.data() + have, data.size() - have,
+                                                                  static_cast<off_t>(offset + have));
       if (got < 0) {
         SendError(id, errno, path);
         return Close(fd);

@@ -1,0 +1,329 @@
+#include "harness/disks/disk_spec.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <functional>
+#include <map>
+#include <tuple>
+#include <utility>
+
+#include <fmt/format.h>
+#include <toml++/toml.h>
+
+namespace dmrp::harness {
+namespace {
+
+constexpr std::size_t kLongestSerial = 20;
+constexpr std::uint32_t kMostHeads = 255;
+constexpr std::uint32_t kMostSectors = 63;
+
+template <typename T>
+using NameTable = std::vector<std::pair<std::string_view, T>>;
+
+const NameTable<DiskBus>& BusNames() {
+  static const NameTable<DiskBus> kNames = {{"virtio-scsi", DiskBus::kVirtioScsi},
+                                            {"usb", DiskBus::kUsb},
+                                            {"ide", DiskBus::kIde},
+                                            {"ahci", DiskBus::kAhci}};
+  return kNames;
+}
+
+const NameTable<DiskLabel>& LabelNames() {
+  static const NameTable<DiskLabel> kNames = {
+      {"none", DiskLabel::kNone}, {"mbr", DiskLabel::kMbr}, {"gpt", DiskLabel::kGpt}};
+  return kNames;
+}
+
+const NameTable<DiskFormat>& FormatNames() {
+  static const NameTable<DiskFormat> kNames = {{"raw", DiskFormat::kRaw}, {"qcow2", DiskFormat::kQcow2}};
+  return kNames;
+}
+
+const NameTable<bool>& AnswerNames() {
+  static const NameTable<bool> kNames = {{"yes", true}, {"no", false}};
+  return kNames;
+}
+
+template <typename T>
+std::string_view NameOf(const NameTable<T>& names, T value) {
+  for (const auto& [name, known] : names) {
+    if (known == value) {
+      return name;
+    }
+  }
+  return "unknown";
+}
+
+template <typename T>
+Result<void> ByName(const NameTable<T>& names, std::string_view key, std::string_view text, T& target) {
+  std::string known;
+  for (const auto& [name, value] : names) {
+    if (name == text) {
+      target = value;
+      return {};
+    }
+    known += known.empty() ? "" : ", ";
+    known += name;
+  }
+  return Fail(ErrorKind::kUsage, fmt::format("disk {}={}: known are {}", key, text, known));
+}
+
+Result<std::uint64_t> Number(std::string_view key, std::string_view text) {
+  std::uint64_t value = 0;
+  const auto [end, trouble] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.empty() || trouble != std::errc() || end != text.data() + text.size()) {
+    return Fail(ErrorKind::kUsage, fmt::format("disk {}={}: not a whole number", key, text));
+  }
+  return value;
+}
+
+Result<void> Size(std::string_view text, std::uint64_t& target) {
+  constexpr std::string_view kUnits = "KMGT";
+  unsigned shift = 0;
+  std::string_view digits = text;
+  if (!text.empty()) {
+    const auto unit = kUnits.find(static_cast<char>(std::toupper(static_cast<unsigned char>(text.back()))));
+    if (unit != std::string_view::npos) {
+      shift = 10 * (static_cast<unsigned>(unit) + 1);
+      digits.remove_suffix(1);
+    }
+  }
+  const auto value = Number("size", digits);
+  if (!value) {
+    return Fail(ErrorKind::kUsage,
+                fmt::format("disk size={}: expected octets, or a number with K, M, G or T behind it", text));
+  }
+  if (*value > (kMaxSize >> shift)) {
+    return Fail(ErrorKind::kLimit,
+                fmt::format("disk size={}: the largest is {} octets (64T)", text, kMaxSize));
+  }
+  target = *value << shift;
+  return {};
+}
+
+// "A/B"; without the slash both are A where `single` allows it.
+Result<std::pair<std::uint32_t, std::uint32_t>> Pair(std::string_view key, std::string_view text,
+                                                     bool single) {
+  const auto slash = text.find('/');
+  if (slash == std::string_view::npos && !single) {
+    return Fail(ErrorKind::kUsage, fmt::format("disk {}={}: expected two numbers as in 255/63", key, text));
+  }
+  const auto first = Number(key, text.substr(0, slash));
+  const auto second = slash == std::string_view::npos ? first : Number(key, text.substr(slash + 1));
+  if (!first || !second) {
+    return tl::unexpected((first ? second : first).error());
+  }
+  if (std::max(*first, *second) > UINT32_MAX) {
+    return Fail(ErrorKind::kLimit, fmt::format("disk {}={}: too large", key, text));
+  }
+  return std::pair{static_cast<std::uint32_t>(*first), static_cast<std::uint32_t>(*second)};
+}
+
+Result<void> ApplyField(DiskSpec& spec, std::string_view key, std::string_view value) {
+  if (key == "size") {
+    return Size(value, spec.size);
+  }
+  if (key == "bus") {
+    return ByName(BusNames(), key, value, spec.bus);
+  }
+  if (key == "label") {
+    return ByName(LabelNames(), key, value, spec.label);
+  }
+  if (key == "format") {
+    return ByName(FormatNames(), key, value, spec.format);
+  }
+  if (key == "read-only") {
+    return ByName(AnswerNames(), key, value, spec.read_only);
+  }
+  if (key == "serial") {
+    spec.serial = value;
+    return {};
+  }
+  if (key == "name") {
+    spec.name = value;
+    return {};
+  }
+  if (key == "sector") {
+    return Pair(key, value, true).map([&](const auto& sizes) {
+      std::tie(spec.logical_sector, spec.physical_sector) = sizes;
+    });
+  }
+  if (key == "geometry") {
+    return Pair(key, value, false).map([&](const auto& pair) {
+      spec.geometry = DiskGeometry{pair.first, pair.second};
+    });
+  }
+  return Fail(
+      ErrorKind::kUsage,
+      fmt::format("disk {}=: unknown; known are size, bus, sector, label, geometry, serial, read-only, "
+                  "format, name",
+                  key));
+}
+
+bool IsPlain(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.';
+  });
+}
+
+}  // namespace
+
+std::string_view Name(DiskBus bus) { return NameOf(BusNames(), bus); }
+std::string_view Name(DiskLabel label) { return NameOf(LabelNames(), label); }
+std::string_view Name(DiskFormat format) { return NameOf(FormatNames(), format); }
+
+Result<void> Validate(const DiskSpec& spec) {
+  const auto fail = [](ErrorKind kind, const std::string& text) { return Fail(kind, "disk " + text); };
+  for (const std::uint32_t sector : {spec.logical_sector, spec.physical_sector}) {
+    if (sector != 512 && sector != 4096) {
+      return fail(ErrorKind::kUsage, fmt::format("sector={}: known are 512 and 4096", sector));
+    }
+  }
+  if (spec.physical_sector < spec.logical_sector) {
+    return fail(ErrorKind::kUsage,
+                fmt::format("sector={}/{}: the physical sector is smaller than the logical one",
+                            spec.logical_sector, spec.physical_sector));
+  }
+  if (spec.size < kMinSize || spec.size > kMaxSize) {
+    return fail(ErrorKind::kLimit,
+                fmt::format("size={}: allowed are {} (1M) to {} (64T)", spec.size, kMinSize, kMaxSize));
+  }
+  if (spec.size % spec.logical_sector != 0) {
+    return fail(ErrorKind::kUsage,
+                fmt::format("size={}: not a multiple of the sector size {}", spec.size, spec.logical_sector));
+  }
+  const bool ata = spec.bus == DiskBus::kIde || spec.bus == DiskBus::kAhci;
+  if (ata && spec.logical_sector != 512) {
+    return fail(ErrorKind::kUnsupported, fmt::format("sector={}: the bus {} has 512-octet sectors only",
+                                                     spec.logical_sector, Name(spec.bus)));
+  }
+  if (ata && spec.read_only) {
+    return fail(ErrorKind::kUnsupported, fmt::format("read-only=yes: not on the bus {}", Name(spec.bus)));
+  }
+  if (spec.label != DiskLabel::kNone && spec.size > kMaxRawSize) {
+    return fail(ErrorKind::kUnsupported, fmt::format("label={}: disks above {} octets start without a table",
+                                                     Name(spec.label), kMaxRawSize));
+  }
+  if (spec.format == DiskFormat::kRaw && spec.size > kMaxRawSize) {
+    return fail(ErrorKind::kLimit, fmt::format("format=raw: at most {} octets; use qcow2", kMaxRawSize));
+  }
+  if (spec.geometry) {
+    if (spec.label != DiskLabel::kMbr) {
+      return fail(ErrorKind::kUsage, "geometry: lives in the partition table, so it needs label=mbr");
+    }
+    if (spec.geometry->heads < 1 || spec.geometry->heads > kMostHeads || spec.geometry->sectors < 1 ||
+        spec.geometry->sectors > kMostSectors) {
+      return fail(ErrorKind::kLimit,
+                  fmt::format("geometry={}/{}: 1 to {} heads, 1 to {} sectors", spec.geometry->heads,
+                              spec.geometry->sectors, kMostHeads, kMostSectors));
+    }
+    const std::uint64_t cylinder =
+        std::uint64_t{spec.geometry->heads} * spec.geometry->sectors * spec.logical_sector;
+    if (2 * cylinder > spec.size) {
+      return fail(ErrorKind::kUsage, fmt::format("geometry={}/{}: the disk has less than two such cylinders",
+                                                 spec.geometry->heads, spec.geometry->sectors));
+    }
+  }
+  if (spec.serial.size() > kLongestSerial || !IsPlain(spec.serial)) {
+    return fail(ErrorKind::kUsage, fmt::format("serial={}: at most {} letters, digits, '-', '_' or '.'",
+                                               spec.serial, kLongestSerial));
+  }
+  if (!IsPlain(spec.name)) {
+    return fail(ErrorKind::kUsage, fmt::format("name={}: letters, digits, '-', '_' or '.' only", spec.name));
+  }
+  return {};
+}
+
+Result<DiskSpec> ParseDiskSpec(std::string_view text) {
+  DiskSpec spec;
+  bool format_given = false;
+  std::map<std::string_view, bool> seen;
+  while (!text.empty()) {
+    const auto comma = text.find(',');
+    const std::string_view field = text.substr(0, comma);
+    text.remove_prefix(comma == std::string_view::npos ? text.size() : comma + 1);
+    const auto equals = field.find('=');
+    if (equals == std::string_view::npos) {
+      return Fail(ErrorKind::kUsage, fmt::format("disk \"{}\": expected key=value", field));
+    }
+    const std::string_view key = field.substr(0, equals);
+    if (std::exchange(seen[key], true)) {
+      return Fail(ErrorKind::kUsage, fmt::format("disk {}=: given twice", key));
+    }
+    if (auto done = ApplyField(spec, key, field.substr(equals + 1)); !done) {
+      return tl::unexpected(done.error());
+    }
+    format_given = format_given || key == "format";
+  }
+  if (!format_given && spec.size > kMaxRawSize) {
+    spec.format = DiskFormat::kQcow2;
+  }
+  return Validate(spec).map([&] { return spec; });
+}
+
+std::string ToText(const DiskSpec& spec) {
+  std::string size = std::to_string(spec.size);
+  for (const auto& [unit, shift] : {std::pair{'T', 40U}, {'G', 30U}, {'M', 20U}, {'K', 10U}}) {
+    if (spec.size >> shift << shift == spec.size && spec.size != 0) {
+      size = fmt::format("{}{}", spec.size >> shift, unit);
+      break;
+    }
+  }
+  std::string text = fmt::format("size={},bus={}", size, Name(spec.bus));
+  text += spec.logical_sector == spec.physical_sector
+              ? fmt::format(",sector={}", spec.logical_sector)
+              : fmt::format(",sector={}/{}", spec.logical_sector, spec.physical_sector);
+  text += fmt::format(",label={}", Name(spec.label));
+  if (spec.geometry) {
+    text += fmt::format(",geometry={}/{}", spec.geometry->heads, spec.geometry->sectors);
+  }
+  if (!spec.serial.empty()) {
+    text += ",serial=" + spec.serial;
+  }
+  if (spec.read_only) {
+    text += ",read-only=yes";
+  }
+  text += fmt::format(",format={}", Name(spec.format));
+  if (!spec.name.empty()) {
+    text += ",name=" + spec.name;
+  }
+  return text;
+}
+
+Result<std::vector<DiskSpec>> LoadGeometries(const std::filesystem::path& file) {
+  toml::table root;
+  try {
+    root = toml::parse_file(file.string());
+  } catch (const toml::parse_error& error) {
+    return Fail(ErrorKind::kMalformed, fmt::format("{}: line {}: {}", file.string(),
+                                                   error.source().begin.line, error.description()));
+  }
+  const auto* disks = root["disks"].as_table();
+  if (disks == nullptr) {
+    return Fail(ErrorKind::kMalformed, fmt::format("{}: no table [disks]", file.string()));
+  }
+  std::vector<std::pair<std::uint32_t, DiskSpec>> found;
+  for (const auto& [key, value] : *disks) {
+    const auto text = value.value<std::string>();
+    if (!text) {
+      return Fail(ErrorKind::kMalformed, fmt::format("{}: {} is not a string", file.string(), key.str()));
+    }
+    auto spec = ParseDiskSpec(*text + ",name=" + std::string(key.str()));
+    if (!spec) {
+      return Fail(spec.error().kind,
+                  fmt::format("{}: {}: {}", file.string(), key.str(), spec.error().message));
+    }
+    found.emplace_back(value.source().begin.line, std::move(*spec));
+  }
+  std::stable_sort(found.begin(), found.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<DiskSpec> specs;
+  for (auto& [line, spec] : found) {
+    specs.push_back(std::move(spec));
+  }
+  return specs;
+}
+
+}  // namespace dmrp::harness

@@ -1,0 +1,201 @@
+#include "harness/guest/guest.hpp"
+
+#include "harness/guest/guest_state.hpp"
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <system_error>
+#include <utility>
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+namespace dmrp::harness {
+
+namespace {
+
+constexpr const char* kServer = "/usr/sbin/dmadmind";
+constexpr const char* kServerConfiguration = "/etc/dmrp/dmadmind.toml";
+constexpr const char* kServerLog = "/var/log/dmadmind.log";
+constexpr std::string_view kReadyLine = "ready resolver=";
+constexpr std::chrono::milliseconds kReadyPace(2);
+constexpr std::size_t kTail = 2000;
+
+// One TCP connection to the port, closed again.
+Result<void> Reach(const std::string& host, std::uint16_t port, std::chrono::milliseconds deadline) {
+  const FileDescriptor probe(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  inet_pton(AF_INET, host.c_str(), &address.sin_addr);
+  if (connect(probe.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 &&
+      errno != EINPROGRESS) {
+    return FailErrno(fmt::format("connecting to {}:{}", host, port), errno);
+  }
+  pollfd polled{probe.get(), POLLOUT, 0};
+  if (poll(&polled, 1, static_cast<int>(deadline.count())) != 1) {
+    return Fail(ErrorKind::kTimeout,
+                fmt::format("no connection to {}:{} within {} ms", host, port, deadline.count()));
+  }
+  int trouble = 0;
+  socklen_t length = sizeof trouble;
+  getsockopt(probe.get(), SOL_SOCKET, SO_ERROR, &trouble, &length);
+  if (trouble != 0) {
+    return FailErrno(fmt::format("connecting to {}:{}", host, port), trouble);
+  }
+  return {};
+}
+
+}  // namespace
+
+Guest::State::~State() {
+  if (vm) {
+    vm->process().Kill();
+    vm.reset();
+  }
+  std::error_code ignored;
+  std::filesystem::remove_all(directory, ignored);
+}
+
+Guest::Guest(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Guest::Guest(Guest&&) noexcept = default;
+Guest& Guest::operator=(Guest&&) noexcept = default;
+Guest::~Guest() = default;
+
+const std::string& Guest::name() const { return state_->name; }
+const GuestAddress& Guest::address() const { return state_->link.address; }
+const StartTimes& Guest::times() const { return state_->times; }
+AgentClient& Guest::agent() { return state_->vm->agent(); }
+Qmp& Guest::qmp() { return state_->vm->qmp(); }
+
+Result<void> Guest::Pause() {
+  auto done = state_->Do("stop", nlohmann::json::object());
+  if (!done) {
+    return tl::unexpected(done.error());
+  }
+  state_->paused = true;
+  return {};
+}
+
+Result<void> Guest::Resume() {
+  auto done = state_->Do("cont", nlohmann::json::object());
+  if (!done) {
+    return tl::unexpected(done.error());
+  }
+  state_->paused = false;
+  return {};
+}
+
+void Guest::PowerCut() { state_->vm->process().Kill(); }
+
+bool Guest::running() const { return state_->vm->process().running(); }
+
+Result<void> Guest::StartCapture(const std::filesystem::path& file) {
+  const std::lock_guard lock(state_->mutex);
+  if (state_->capturing) {
+    return Fail(ErrorKind::kUsage, fmt::format("{} is being captured already", state_->name));
+  }
+  auto done = state_->Do("object-add", {{"qom-type", "filter-dump"},
+                                        {"id", "capture"},
+                                        {"netdev", "net0"},
+                                        {"file", std::filesystem::absolute(file).string()}});
+  if (!done) {
+    return tl::unexpected(done.error());
+  }
+  state_->capturing = true;
+  return {};
+}
+
+Result<void> Guest::StopCapture() {
+  const std::lock_guard lock(state_->mutex);
+  if (!state_->capturing) {
+    return Fail(ErrorKind::kUsage, fmt::format("{} is not being captured", state_->name));
+  }
+  auto done = state_->Do("object-del", {{"id", "capture"}});
+  if (!done) {
+    return tl::unexpected(done.error());
+  }
+  state_->capturing = false;
+  return {};
+}
+
+Result<void> Guest::StartServer(const std::vector<std::string>& arguments) {
+  AgentClient& agent = state_->vm->agent();
+  if (server_running()) {
+    return Fail(ErrorKind::kUsage, fmt::format("the server of {} runs already", state_->name));
+  }
+  const GuestAddress& address = state_->link.address;
+  std::vector<std::string> argv = {kServer, "--config", kServerConfiguration};
+  if (address.server_must_advertise) {
+    argv.insert(argv.end(), {"--advertise", address.host});
+  }
+  argv.insert(argv.end(), arguments.begin(), arguments.end());
+  // Everything logged so far belongs to earlier servers.
+  const auto earlier = ServerLog();
+  const std::uint64_t start = earlier ? earlier->size() : 0;
+  const auto until = std::chrono::steady_clock::now() + state_->deadline;
+  auto pid = agent.Spawn(argv, kServerLog, state_->deadline);
+  if (!pid) {
+    return tl::unexpected(pid.error());
+  }
+  state_->server_pid = *pid;
+  for (;;) {
+    auto log = agent.ReadFile(kServerLog, start);
+    if (!log) {
+      return tl::unexpected(log.error());
+    }
+    if (log->find(kReadyLine) != std::string::npos) {
+      break;
+    }
+    const auto ended = agent.ExitStatus(*pid);
+    const std::string tail = log->size() > kTail ? log->substr(log->size() - kTail) : *log;
+    if (ended) {
+      return Fail(ErrorKind::kUnavailable,
+                  fmt::format("the server ended with wait status {}: {}", *ended, tail));
+    }
+    if (std::chrono::steady_clock::now() > until) {
+      return Fail(ErrorKind::kTimeout,
+                  fmt::format("the server was not ready within {} ms: {}", state_->deadline.count(), tail));
+    }
+    (void)agent.WaitExit(*pid, kReadyPace);
+  }
+  return Reach(address.host, address.port, state_->deadline);
+}
+
+Result<int> Guest::StopServer(int signal) {
+  if (!server_running()) {
+    return Fail(ErrorKind::kUsage, fmt::format("no server runs in {}", state_->name));
+  }
+  if (auto sent = state_->vm->agent().Signal(*state_->server_pid, signal, state_->deadline); !sent) {
+    return tl::unexpected(sent.error());
+  }
+  return state_->vm->agent().WaitExit(*state_->server_pid, state_->deadline);
+}
+
+bool Guest::server_running() const {
+  return state_->server_pid && !state_->vm->agent().ExitStatus(*state_->server_pid) &&
+         state_->vm->agent().connected();
+}
+
+Result<std::string> Guest::ServerLog() {
+  std::string text;
+  for (;;) {
+    auto part = state_->vm->agent().ReadFile(kServerLog, text.size());
+    if (!part) {
+      return part.error().status == ENOENT ? Result<std::string>(std::string()) : part;
+    }
+    if (part->empty()) {
+      return text;
+    }
+    text += *part;
+  }
+}
+
+std::string Guest::ConsoleLog() const { return state_->vm->ConsoleLog(); }
+
+}  // namespace dmrp::harness

@@ -1,0 +1,256 @@
+// Tests that boot real guests. They print what starting took.
+#include "harness/guest/guest.hpp"
+
+#include <cstdio>
+#include <fstream>
+#include <future>
+#include <optional>
+#include <set>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace dmrp::harness {
+namespace {
+
+using testing::HasSubstr;
+
+class GuestTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    auto factory = GuestFactory::Create(DefaultGuestSettings());
+    ASSERT_TRUE(factory.has_value()) << factory.error().message;
+    factory_ = std::move(*factory);
+    auto made = factory_->PrepareTemplate("pc");
+    ASSERT_TRUE(made.has_value()) << made.error().message;
+    std::printf("acceleration %s (%s), network %s, template %s\n",
+                factory_->acceleration().accelerator.c_str(), factory_->acceleration().reason.c_str(),
+                std::string(Name(factory_->network().kind())).c_str(), *made ? "made" : "found");
+  }
+  static void TearDownTestSuite() { factory_.reset(); }
+
+  static GuestOptions Bare() {
+    GuestOptions options;
+    options.start_server = false;
+    return options;
+  }
+  static Guest Started(const GuestOptions& options) {
+    auto guest = factory_->Start(options);
+    if (!guest) {
+      ADD_FAILURE() << guest.error().ToString();
+      std::abort();
+    }
+    const auto ms = [](std::chrono::microseconds time) { return static_cast<double>(time.count()) / 1000; };
+    std::printf("%s: running after %.0f ms, agent %.0f ms, ready %.0f ms\n", guest->name().c_str(),
+                ms(guest->times().running), ms(guest->times().agent), ms(guest->times().ready));
+    return std::move(*guest);
+  }
+  static DiskImage Disk(std::string_view text) {
+    auto spec = ParseDiskSpec(text);
+    EXPECT_TRUE(spec.has_value()) << spec.error().message;
+    auto image = CreateDiskImage(*spec, factory_->directory());
+    EXPECT_TRUE(image.has_value()) << image.error().message;
+    return *image;
+  }
+  static std::string Shell(Guest& guest, const std::string& script) {
+    auto output = guest.agent().Shell(script);
+    EXPECT_TRUE(output.has_value()) << output.error().message;
+    return output.value_or("");
+  }
+  static std::unique_ptr<GuestFactory> factory_;
+};
+
+std::unique_ptr<GuestFactory> GuestTest::factory_;
+
+TEST_F(GuestTest, ACloneAnswersThroughItsAgent) {
+  Guest guest = Started(Bare());
+  EXPECT_THAT(Shell(guest, "uname -s"), HasSubstr("Linux"));
+  EXPECT_LT(guest.times().agent, std::chrono::seconds(2));
+}
+
+TEST_F(GuestTest, ACloneHasItsOwnAddressAndTheHostsClock) {
+  Guest guest = Started(Bare());
+  EXPECT_THAT(Shell(guest, "ip addr show eth0"), HasSubstr(guest.address().guest_address));
+  EXPECT_THAT(Shell(guest, "ip route"), HasSubstr("default via " + guest.address().gateway));
+  const auto guest_time = std::stoll(Shell(guest, "date +%s"));
+  EXPECT_NEAR(static_cast<double>(guest_time), static_cast<double>(std::time(nullptr)), 2);
+}
+
+TEST_F(GuestTest, TwoClonesAreIsolatedAndDifferInTheirRandomNumbers) {
+  Guest first = Started(Bare());
+  Guest second = Started(Bare());
+  EXPECT_NE(first.address().host, second.address().host);
+  Shell(first, "echo one > /tmp/mark");
+  EXPECT_EQ(Shell(second, "cat /tmp/mark 2>/dev/null; true"), "");
+  EXPECT_NE(Shell(first, "head -c 16 /dev/urandom | hexdump"),
+            Shell(second, "head -c 16 /dev/urandom | hexdump"));
+}
+
+TEST_F(GuestTest, AHotPluggedDiskIsSeenAndGoesAgain) {
+  Guest guest = Started(Bare());
+  const auto image = Disk("size=64M,serial=HOTPLUG1");
+  const auto disk = guest.AttachDisk(image);
+  ASSERT_TRUE(disk.has_value()) << disk.error().message;
+  EXPECT_EQ(Shell(guest, "cat /sys/block/" + disk->guest_device + "/size"), "131072\n");
+  EXPECT_EQ(guest.disks().size(), 1U);
+  ASSERT_TRUE(guest.DetachDisk(disk->id).has_value());
+  EXPECT_EQ(Shell(guest, "ls /sys/block | grep -c ^sd || true"), "0\n");
+  EXPECT_TRUE(guest.disks().empty());
+}
+
+TEST_F(GuestTest, SectorSizesReachTheGuest) {
+  Guest guest = Started(Bare());
+  const auto native = guest.AttachDisk(Disk("size=64M,sector=4096"));
+  const auto emulated = guest.AttachDisk(Disk("size=64M,sector=512/4096"));
+  const auto usb = guest.AttachDisk(Disk("size=64M,sector=4096,bus=usb"));
+  ASSERT_TRUE(native && emulated && usb);
+  const auto queue = [&](const AttachedDisk& disk, const std::string& name) {
+    return Shell(guest, "cat /sys/block/" + disk.guest_device + "/queue/" + name);
+  };
+  EXPECT_EQ(queue(*native, "logical_block_size"), "4096\n");
+  EXPECT_EQ(queue(*emulated, "logical_block_size"), "512\n");
+  EXPECT_EQ(queue(*emulated, "physical_block_size"), "4096\n");
+  EXPECT_EQ(queue(*usb, "logical_block_size"), "4096\n");
+}
+
+TEST_F(GuestTest, AReadOnlyDiskRefusesWrites) {
+  Guest guest = Started(Bare());
+  const auto disk = guest.AttachDisk(Disk("size=8M,read-only=yes"));
+  ASSERT_TRUE(disk.has_value()) << disk.error().message;
+  EXPECT_EQ(Shell(guest, "cat /sys/block/" + disk->guest_device + "/ro"), "1\n");
+}
+
+TEST_F(GuestTest, AUsbDiskIsSeenAndGoesAgain) {
+  Guest guest = Started(Bare());
+  const auto disk = guest.AttachDisk(Disk("size=64M,bus=usb,serial=USB1"));
+  ASSERT_TRUE(disk.has_value()) << disk.error().message;
+  EXPECT_THAT(Shell(guest, "readlink /sys/block/" + disk->guest_device), HasSubstr("usb"));
+  ASSERT_TRUE(guest.DetachDisk(disk->id).has_value());
+  EXPECT_EQ(Shell(guest, "ls /sys/block | grep -c ^sd || true"), "0\n");
+}
+
+TEST_F(GuestTest, IdeAndAhciDisksComeWithTheClone) {
+  auto options = Bare();
+  options.disks = {Disk("size=64M,bus=ide,serial=IDE1,label=mbr"), Disk("size=32M,bus=ide,serial=IDE2"),
+                   Disk("size=16M,bus=ahci,serial=SATA1"), Disk("size=8M,serial=SCSI1")};
+  Guest guest = Started(options);
+  const auto disks = guest.disks();
+  ASSERT_EQ(disks.size(), 4U);
+  for (const auto& disk : disks) {
+    EXPECT_EQ(Shell(guest, "cat /sys/block/" + disk.guest_device + "/size"),
+              std::to_string(disk.image.spec.size / 512) + "\n")
+        << disk.id << " " << disk.guest_device;
+  }
+  const auto refused = guest.AttachDisk(Disk("size=8M,bus=ide"));
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().kind, ErrorKind::kUnsupported);
+}
+
+TEST_F(GuestTest, TheGeometryInTheTableIsTheGuestsGeometry) {
+  Guest guest = Started(Bare());
+  const auto disk = guest.AttachDisk(Disk("size=100M,label=mbr,geometry=15/17"));
+  ASSERT_TRUE(disk.has_value()) << disk.error().message;
+  const auto shown = Shell(guest, "sfdisk -g /dev/" + disk->guest_device);
+  EXPECT_THAT(shown, HasSubstr("15 heads, 17 sectors/track"));
+}
+
+TEST_F(GuestTest, FrozenImagesStandStillWhileTheGuestWritesOn) {
+  Guest guest = Started(Bare());
+  const auto image = Disk("size=16M");
+  const auto disk = guest.AttachDisk(image);
+  ASSERT_TRUE(disk.has_value());
+  const auto read = [&] {
+    std::ifstream file(image.path, std::ios::binary);
+    std::string text(5, '\0');
+    file.read(text.data(), 5);
+    return text;
+  };
+  const std::string device = "/dev/" + disk->guest_device;
+  Shell(guest, "printf first > " + device);
+  const auto frozen = guest.FreezeDisks();
+  ASSERT_TRUE(frozen.has_value()) << frozen.error().message;
+  ASSERT_EQ(frozen->size(), 1U);
+  EXPECT_EQ(frozen->front().path, image.path);
+  EXPECT_EQ(read(), "first");
+  Shell(guest, "printf later > " + device + " && sync");
+  EXPECT_EQ(read(), "first");
+  EXPECT_FALSE(guest.FreezeDisks().has_value());
+  ASSERT_TRUE(guest.ThawDisks().has_value());
+  EXPECT_EQ(read(), "later");
+  ASSERT_TRUE(guest.FreezeDisks().has_value()) << "a second freeze after the thaw";
+  ASSERT_TRUE(guest.ThawDisks().has_value());
+  EXPECT_TRUE(guest.DetachDisk(disk->id).has_value());
+}
+
+TEST_F(GuestTest, AFaultFailsItsSectorAlone) {
+  Guest guest = Started(Bare());
+  const auto disk = guest.AttachDisk(Disk("size=16M"));
+  ASSERT_TRUE(disk.has_value());
+  ASSERT_TRUE(guest.SetFaults(disk->id, {{.on_read = true, .sector = 1000}}).has_value());
+  const auto read = [&](int sector) {
+    auto done = guest.agent().Exec(
+        {"sh", "-c",
+         "dd if=/dev/" + disk->guest_device +
+             " of=/dev/null bs=512 count=1 iflag=direct skip=" + std::to_string(sector) + " 2>&1"});
+    return done && done->status == 0;
+  };
+  EXPECT_FALSE(read(1000));
+  EXPECT_TRUE(read(999));
+  ASSERT_TRUE(guest.ClearFaults(disk->id).has_value());
+  EXPECT_TRUE(read(1000));
+}
+
+TEST_F(GuestTest, APausedGuestDoesNotAnswerUntilItIsResumed) {
+  Guest guest = Started(Bare());
+  ASSERT_TRUE(guest.Pause().has_value());
+  const auto silent = guest.agent().Ping(std::chrono::milliseconds(200));
+  ASSERT_FALSE(silent.has_value());
+  EXPECT_EQ(silent.error().kind, ErrorKind::kTimeout);
+  ASSERT_TRUE(guest.Resume().has_value());
+  EXPECT_TRUE(guest.agent().Ping().has_value());
+}
+
+TEST_F(GuestTest, APowerCutEndsTheGuestAndIsReportedPlainly) {
+  Guest guest = Started(Bare());
+  guest.PowerCut();
+  EXPECT_FALSE(guest.running());
+  const auto gone = guest.agent().Ping();
+  ASSERT_FALSE(gone.has_value());
+  EXPECT_EQ(gone.error().kind, ErrorKind::kUnavailable);
+  const auto refused = guest.AttachDisk(Disk("size=8M"));
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().kind, ErrorKind::kUnavailable);
+}
+
+TEST_F(GuestTest, ACaptureHoldsFrames) {
+  Guest guest = Started(Bare());
+  const auto file = factory_->directory() / "frames.pcap";
+  ASSERT_TRUE(guest.StartCapture(file).has_value());
+  Shell(guest, "ping -c 1 -W 2 " + guest.address().gateway);
+  ASSERT_TRUE(guest.StopCapture().has_value());
+  EXPECT_GT(std::filesystem::file_size(file), 24U + 2 * (16 + 42)) << "header and at least two frames";
+}
+
+TEST_F(GuestTest, ClonesStartSideBySide) {
+  auto one = std::async(std::launch::async, [] { return factory_->Start(Bare()); });
+  auto two = std::async(std::launch::async, [] { return factory_->Start(Bare()); });
+  auto first = one.get();
+  auto second = two.get();
+  ASSERT_TRUE(first.has_value()) << first.error().message;
+  ASSERT_TRUE(second.has_value()) << second.error().message;
+  EXPECT_TRUE(first->agent().Ping().has_value()) << "although the thread that started it has ended";
+  EXPECT_TRUE(second->agent().Ping().has_value());
+}
+
+}  // namespace
+}  // namespace dmrp::harness
+
+int main(int argc, char** argv) {
+  if (auto inside = dmrp::harness::EnterNamespace(argc, argv); !inside) {
+    std::fprintf(stderr, "%s\n", inside.error().message.c_str());
+    return 1;
+  }
+  testing::InitGoogleTest(&argc, argv);
+  return RUN_ALL_TESTS();
+}
