@@ -44,6 +44,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = Parser(prog="ci/certify", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--target", type=pathlib.Path, metavar="FILE", help="certify the server that this file describes (docs/target-files.md)")
     parser.add_argument("--filter", default="", metavar="PATTERN", help="run these tests only (GoogleTest's patterns); no certificate then")
+    parser.add_argument("--test", metavar="NAME", help="run this one test only")
     parser.add_argument("--shards", type=int, default=2, metavar="N", help="test processes side by side (2)")
     parser.add_argument("--out", type=pathlib.Path, metavar="DIR", help="the run's folder (out/<date>-<time>)")
     parser.add_argument("--list", action="store_true", help="list the tests and exit")
@@ -56,8 +57,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         raise UsageError("--shards: a number from 1 to 64")
     if options.target and not options.target.is_file():
         raise UsageError(f"--target: {options.target} is no file")
-    if options.repro and options.filter:
-        raise UsageError("--repro and --filter exclude each other")
+    if sum(bool(each) for each in (options.repro, options.filter, options.test)) > 1:
+        raise UsageError("--repro, --filter and --test exclude each other")
+    options.filter = options.filter or options.test or ""
     return options
 
 
@@ -96,7 +98,10 @@ def environment_of(options: argparse.Namespace, folder: pathlib.Path) -> dict[st
 
 def select(options: argparse.Namespace, environment: dict[str, str]) -> list[str]:
     """The tests to run; a UsageError if there is none (GoogleTest itself would call that a success)."""
-    names = list_tests(ROOT / "build" / PRESET / BINARY, options.filter, environment)
+    try:
+        names = list_tests(ROOT / "build" / PRESET / BINARY, options.filter, environment)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     if not names:
         raise UsageError(f"no test matches {options.filter!r}")
     return names
@@ -204,7 +209,7 @@ def certify(arguments: list[str], out: Terminal) -> Exit:
         logs = ROOT / "build" / "logs"
         build(out, PRESET, logs)
         if options.list:
-            print("\n".join(list_tests(ROOT / "build" / PRESET / BINARY, options.filter, dict(os.environ))))
+            print("\n".join(select(options, environment_of(options, ROOT / "out"))))
             return Exit.PROVEN
         if not options.out:
             arguments = [*arguments, "--out", str(default_folder())]

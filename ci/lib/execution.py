@@ -123,14 +123,25 @@ def gtest_names(listing: str) -> list[str]:
 def list_tests(binary: pathlib.Path, pattern: str, environment: dict) -> list[str]:
     command = [str(binary), "--gtest_list_tests"] + ([f"--gtest_filter={pattern}"] if pattern else [])
     answer = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, stdin=subprocess.DEVNULL)
+    if answer.returncode == 254:  # the program does not like what it was told, such as the target file
+        raise ValueError(answer.stderr.strip())
     if answer.returncode != 0:
         raise StepFailed(f"{' '.join(command)} ended with {answer.returncode}: {answer.stderr.strip()[-400:]}")
     return [name for name in gtest_names(answer.stdout) if ".DISABLED_" not in name and not name.startswith("DISABLED_")]
 
 
 def split(names: list[str], shards: int) -> list[list[str]]:
-    """Deals the tests of each suite out in turn, so that the expensive suites are spread over the shards."""
-    return [names[start::shards] for start in range(shards)]
+    """Deals whole suites out, the largest first, each to the shard with the fewest tests: tests of one suite like
+    the same machine, and a shard keeps it for them. A suite of more than a fair share is cut."""
+    fair = -(-len(names) // shards)
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(name.partition(".")[0], []).append(name)
+    pieces = [group[start : start + fair] for group in groups.values() for start in range(0, len(group), fair)]
+    result: list[list[str]] = [[] for _ in range(shards)]
+    for piece in sorted(pieces, key=len, reverse=True):
+        min(result, key=len).extend(piece)
+    return [shard for shard in result if shard]
 
 
 @dataclasses.dataclass

@@ -68,10 +68,18 @@ def disk_text(test: history.TestRun) -> str:
     return f"{', '.join(last)}: no change" if last else ""
 
 
+def _noted_call(test: history.TestRun, detail: str) -> history.Call | None:
+    """The call that a message names behind "call", else the last one, which is the nearest that is known."""
+    _, found, noted = detail.partition("\n  call ")
+    for call in reversed(test.calls):
+        if not found or (call.text and noted.strip().startswith(call.text)) or f"#{call.seq} " in noted[:20]:
+            return call
+    return test.calls[-1] if test.calls else None
+
+
 def _failure(result: Result, judgement: Judgement, evidence) -> Failure:
     test, check = evidence.test, evidence.check
-    # Without a check of its own, the last call is the nearest that is known.
-    call = evidence.call or (test.calls[-1] if test.calls else None)
+    call = evidence.call or _noted_call(test, check.detail if check else "")
     place = f"{pathlib.Path(test.file).name}:{test.line}" if test.file else test.source
     return Failure(
         verdict=judgement.verdict,

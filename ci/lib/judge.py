@@ -208,19 +208,18 @@ class _Evidence:
             if outcome == "fail" and blame in history.UNDECIDED_BLAMES:
                 outcome = "undecided"
             for rule_id in self._expand(check.requirements, test):
-                if outcome != "pass":
-                    told.add(rule_id)
+                told.add(rule_id)
                 self._add(rule_id, Evidence(test, outcome, blame, check, test.call(check.call), check.detail))
         named = test.requirements or history.ids_in_source(self._root, test.file, test.line)
-        found_fault = any(not check.monitor for check in test.checks if check.outcome in ("fail", "undecided"))
+        explained = any(check.outcome in ("fail", "undecided") for check in test.checks)
         for rule_id in self._expand(named, test):
             match test.outcome:
                 case "passed":
                     self._add(rule_id, Evidence(test, "pass"))
                 case "skipped":
                     self._add(rule_id, Evidence(test, "skipped", reason=test.reason))
-                case "failed" if not found_fault:
-                    self._add(rule_id, Evidence(test, "fail", "target", reason="the test failed and names several rules"))
+                case "failed" if not explained:
+                    self._add(rule_id, Evidence(test, "fail", "target", reason="the test failed and does not say on which rule"))
                 case "failed" if rule_id not in told:
                     self._add(rule_id, Evidence(test, "undecided", "target", reason=FAILED_ELSEWHERE))
                 case "unfinished":

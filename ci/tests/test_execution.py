@@ -56,8 +56,19 @@ def test_a_pattern_selects_from_the_list():
     assert execution.list_tests(SUITE, "None.*", dict(os.environ)) == []
 
 
-def test_tests_are_dealt_out_to_the_shards():
-    assert execution.split(["a", "b", "c", "d", "e"], 2) == [["a", "c", "e"], ["b", "d"]]
+def test_whole_suites_are_dealt_out_evenly():
+    names = ["A.1", "A.2", "B.1", "C.1", "C.2", "C.3"]
+    assert execution.split(names, 2) == [["C.1", "C.2", "C.3"], ["A.1", "A.2", "B.1"]]
+
+
+def test_a_suite_of_more_than_a_fair_share_is_cut():
+    names = [f"A.{number}" for number in range(5)]
+    shards = execution.split(names, 2)
+    assert sorted(sum(shards, [])) == names and [len(shard) for shard in shards] == [3, 2]
+
+
+def test_no_shard_is_empty():
+    assert execution.split(["A.1"], 4) == [["A.1"]]
 
 
 def test_results_are_told_as_they_come(run_shard):

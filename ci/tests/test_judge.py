@@ -79,6 +79,14 @@ def test_one_failing_test_outweighs_passing_ones(recorder, small):
     assert verdicts(recorder.judge(**small))["DMRP-0002"] is Verdict.VIOLATED
 
 
+def test_what_a_failed_test_checked_before_it_failed_stays_proven(recorder, small):
+    recorder.test("Enum.Both", ALL, "failed", [DISKS, TASKS], [
+        {"requirements": ["DMRP-0001"], "outcome": "pass"}, FAIL | {"requirements": ["DMRP-0002"]}])
+    found = verdicts(recorder.judge(**small))
+    assert found["DMRP-0001@IVolumeClient3::EnumTasks"] is Verdict.PROVEN
+    assert found["DMRP-0003"] is Verdict.UNDECIDED
+
+
 def test_the_monitor_may_find_a_violation_in_a_test_that_passed(recorder, small):
     recorder.test("Enum.Both", ALL, "passed", [DISKS, TASKS], [FAIL | {"requirements": ["DMRP-0002"], "monitor": True}])
     result = recorder.judge(**small)
