@@ -82,7 +82,7 @@ class Arbitrary {
   template <typename T>
     requires requires(T& value) { VisitFields(value, [](const char*, auto&) {}); }
   void Fill(T& value) {
-    VisitFields(value, [this](const char* /*name*/, auto& member) { Fill(member); });
+    VisitFields(value, [this](const char* /*name*/, auto& member) { this->Fill(member); });
     Reconcile(value);
   }
 

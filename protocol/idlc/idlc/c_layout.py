@@ -7,8 +7,6 @@ pointers goes to its full size, trailing padding included.
 
 from __future__ import annotations
 
-from . import cpp
-from .syntax import IdlError
 from .types import Base, ConfArray, Enum, FixedArray, GuidType, Pointer, Struct, Union, is_base, strip
 
 
@@ -55,13 +53,16 @@ def _up(offset: int, to: int) -> int:
 
 
 def eligible(s: Struct) -> bool:
-    """Whether the structure has only scalars, fixed arrays, unions and, behind them, pointers to counted scalars."""
+    """Whether the structure has only scalars, fixed arrays, unions and, behind them, pointers to counted characters."""
+    counted = [name for f in s.fields if f.role == "count" and len(f.counts) == 1 and not f.bias for name in f.counts]
     pointers = False
     for f in s.fields:
         t = strip(f.type)
         if isinstance(t, Pointer):
             target = strip(t.target)
             if not isinstance(target, ConfArray) or not is_base(target.element, "wchar_t", "byte"):
+                return False
+            if f.name not in counted:
                 return False
             pointers = True
             continue
@@ -85,8 +86,6 @@ def encode(s: Struct) -> list[str]:
         if isinstance(t, Pointer):
             continue
         if f.role == "count":
-            if len(f.counts) != 1 or f.bias:
-                raise IdlError(f"{s.file}:{f.line}", f"{s.text}.{f.name} counts more than one array")
             lines.append(f"w.PutCount<{t.cpp}>(ndr::SizeOf(v.{f.counts[0]}).value_or(0), {q});")
         elif isinstance(t, Union):
             lines += [f"w.Align({alignment(t)});", f"const std::size_t union_end = w.size() + {size(t)};",

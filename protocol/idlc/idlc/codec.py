@@ -336,7 +336,7 @@ class Decoder:
 
 
 def pending_name(s: Struct) -> str:
-    return "Pending" + s.qualified.replace("::", "_")
+    return "Pending" + s.qualified
 
 
 def pending_members(s: Struct) -> list[tuple[str, str, str]]:

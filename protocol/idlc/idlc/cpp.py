@@ -29,7 +29,7 @@ def value_type(t, top_level: bool = False) -> str:
         case Enum():
             return t.name
         case Struct():
-            return t.name if t.parent is None else t.qualified
+            return t.qualified
         case InterfacePtr():
             return "InterfacePointer"
         case ConfArray():

@@ -109,11 +109,11 @@ class Struct:
 
     @property
     def qualified(self) -> str:
-        return f"{self.parent.qualified}::{self.name}" if self.parent else self.name
+        return f"{self.parent.qualified}_{self.name}" if self.parent else self.name
 
     @property
     def text(self) -> str:
-        return self.qualified.replace("::", ".")
+        return f"{self.parent.text}.{self.name}" if self.parent else self.name
 
     @property
     def conformant(self) -> "Field | None":
