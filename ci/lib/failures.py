@@ -27,6 +27,8 @@ class Failure:
     place: str
     blame: str
     logs: tuple[str, ...] = ()
+    readings: tuple[str, ...] = ()
+    """How the suites read the text, where it contradicts itself about this rule."""
     left_open: list[str] = dataclasses.field(default_factory=list)
     """Obligations that got no verdict because their test failed here."""
 
@@ -94,6 +96,7 @@ def _failure(result: Result, judgement: Judgement, evidence) -> Failure:
         place=place,
         blame=evidence.blame or judgement.blame,
         logs=tuple(test.logs),
+        readings=tuple(f"{each.number}: {each.reading}" for each in result.readings.get(judgement.rule.id, [])),
     )
 
 

@@ -19,6 +19,7 @@ from . import history
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "suites" / "requirements"))
 import catalogue as cat  # noqa: E402
+import readings  # noqa: E402
 
 
 class Verdict(enum.Enum):
@@ -131,6 +132,8 @@ class Result:
     judgements: list[Judgement]
     disorder: list[str]
     """What was not in order with the run itself: crashed processes, tests that left no record."""
+    readings: dict[str, list[readings.Reading]] = dataclasses.field(default_factory=dict)
+    """By rule: how the suites read the text where it contradicts itself."""
 
     def of(self, verdict: Verdict) -> list[Judgement]:
         return [each for each in self.judgements if each.verdict is verdict]
@@ -269,7 +272,11 @@ def judge(run: history.Run, catalogue: cat.Catalogue | None = None, scope: cat.S
                 judgement.reason = f"{waiver.reason} (until {waiver.expires})"
             else:
                 judgement.reason = f"the waiver expired on {waiver.expires}: {waiver.reason}"
-    return Result(run, judgements, _disorder(run) + sorted(set(collected.unknown)))
+    return Result(run, judgements, _disorder(run) + sorted(set(collected.unknown)), _readings())
+
+
+def _readings() -> dict[str, list[readings.Reading]]:
+    return readings.by_rule(readings.load(cat.Catalogue.load()))
 
 
 def _disorder(run: history.Run) -> list[str]:

@@ -47,7 +47,7 @@ def _evidence(judgement: Judgement) -> list[dict]:
     return list(chosen.values())
 
 
-def _judgement(judgement: Judgement) -> dict:
+def _judgement(judgement: Judgement, result: Result) -> dict:
     rule, obligation = judgement.rule, judgement.obligation
     evidence = _evidence(judgement)
     return {
@@ -56,6 +56,7 @@ def _judgement(judgement: Judgement) -> dict:
         "scope": judgement.scope.value, "needed": judgement.needed, "verdict": judgement.verdict.value,
         "reason": judgement.reason, "blame": judgement.blame, "tests": len(evidence),
         "evidence": evidence[:_MOST_EVIDENCE],
+        "readings": [f"{each.number}. {each.title}: {each.reading}" for each in result.readings.get(rule.id, [])],
     }
 
 
@@ -65,7 +66,8 @@ def _failure(failure: Failure) -> dict:
         "section": failure.rule.section, "level": failure.rule.level, "statement": failure.rule.statement,
         "accepted": failure.accepted, "actual": failure.actual, "call": failure.call, "frame": failure.frame,
         "disk": failure.disk, "again": failure.again, "test": failure.test, "place": failure.place,
-        "blame": failure.blame, "left_open": failure.left_open, "logs": list(failure.logs),
+        "blame": failure.blame, "left_open": failure.left_open,
+        "readings": list(failure.readings), "logs": list(failure.logs),
     }
 
 
@@ -94,7 +96,7 @@ def as_json(result: Result) -> dict:
              "requirements": test.requirements, "reason": test.reason, "calls": len(test.calls)}
             for test in run.tests.values()
         ],
-        "obligations": [_judgement(each) for each in result.judgements],
+        "obligations": [_judgement(each, result) for each in result.judgements],
     }
 
 

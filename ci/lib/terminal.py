@@ -68,6 +68,7 @@ def print_failure(out: Terminal, failure: Failure) -> None:
     out.field("frame", _shorten(failure.frame, _MOST_FRAME))
     out.field("disk", failure.disk)
     out.field("again", failure.again)
+    out.field("read as", "\n".join(failure.readings))
     others = [each.obligation.key for each in failure.judgements[1:]]
     out.field("also", _shorten(", ".join(others), 300))
     out.field("left open", _shorten(", ".join(failure.left_open), 300))

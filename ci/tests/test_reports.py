@@ -147,3 +147,11 @@ def test_rules_left_open_by_a_failure_are_told_with_it(recorder, small):
     found = failures.failures_of(recorder.judge(**small))
     assert [failure.rule.id for failure in found] == ["DMRP-0002"]
     assert found[0].left_open == ["DMRP-0001", "DMRP-0001@IVolumeClient3::EnumTasks"]
+
+
+def test_the_reading_of_an_unclear_text_is_told_with_a_failure_of_its_rule(recorder):
+    recorder.test("Order.Test", ["DMRP-0532"], "failed", [], [
+        {"requirements": ["DMRP-0532"], "outcome": "fail", "accepted": "a", "actual": "b", "blame": "target"}])
+    result = recorder.judge()
+    assert "29: Changes of storage come before the reply." in " ".join(summary(result).split())
+    assert "29: Changes of storage come before the reply." in reports.html(result)

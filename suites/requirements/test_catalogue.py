@@ -7,6 +7,7 @@ import shutil
 import catalogue as cat
 import check_catalogue
 import pytest
+import readings
 
 
 @pytest.fixture(scope="module")
@@ -157,3 +158,24 @@ def test_the_pending_list_is_rewritten_in_place(tmp_path):
     shutil.copy(cat.FOLDER / "scope.toml", path)
     check_catalogue.write_pending(path, ["DMRP-0583", "DMRP-0585"])
     assert cat.Scope.load(cat.Catalogue.load(), path).pending == {"DMRP-0583", "DMRP-0585"}
+
+
+def test_the_page_of_readings_holds_all_of_them(bundled):
+    found = readings.load(bundled)
+    assert [each.number for each in found] == list(range(1, 85))
+    assert [each.number for each in readings.by_rule(found)["DMRP-0532"]] == [29, 30]
+
+
+@pytest.mark.parametrize(
+    "page, message",
+    [
+        ("### 1. A\n- Where: 1\n- Problem: p\n", "Reading"),
+        ("### 2. A\n- Where: 1\n- Problem: p\n- Reading: r\n", "entry 2 stands where 1"),
+        ("### 1. A\n- Where: 1\n- Problem: p\n- Reading: r\n- Rules: DMRP-9999\n", "DMRP-9999"),
+    ],
+)
+def test_a_page_of_readings_that_is_wrong_is_refused(bundled, tmp_path, page, message):
+    path = tmp_path / "readings.md"
+    path.write_text(page)
+    with pytest.raises(cat.CatalogueError, match=message):
+        readings.load(bundled, path)
