@@ -164,11 +164,7 @@ class ClientConnection::Impl final : public ClientSession::Host, public std::ena
 
   void Start() {
     asio::post(strand_, [self = shared_from_this()] {
-      self->stream_->Start({.pdu =
-                                [self](Bytes pdu) {
-                                  self->session_.OnPdu(std::move(pdu));
-                                  self->Publish();
-                                },
+      self->stream_->Start({.pdu = [self](Bytes pdu) { self->session_.OnPdu(std::move(pdu)); },
                             .closed = [self](Error error) { self->OnClosed(std::move(error)); }});
     });
   }
@@ -277,7 +273,8 @@ class ClientConnection::Impl final : public ClientSession::Host, public std::ena
     auto pending = std::make_shared<Pending>(strand_);
     const milliseconds timeout = options.timeout.value_or(options_.call_timeout);
     pending->deadline = steady_clock::now() + timeout;
-    request.done = [pending, done = std::move(request.done)](Result<Bytes> result) {
+    request.done = [this, pending, done = std::move(request.done)](Result<Bytes> result) {
+      Publish();  // What the bind settled is to be seen as soon as its call has ended.
       pending->ended = true;
       pending->timer.cancel();
       pending->on_stop.reset();
@@ -326,7 +323,6 @@ class ClientConnection::Impl final : public ClientSession::Host, public std::ena
         return;
       }
       self->session_.Abandon(pending->ticket, error(self->session_.Awaiting(pending->ticket)));
-      self->Publish();
     });
   }
 

@@ -1,6 +1,7 @@
 #include "protocol/rpc/pdu_stream.hpp"
 
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
 #include <fmt/format.h>
 
@@ -121,12 +122,13 @@ void PduStream::CloseNow(Error reason) {
   boost::system::error_code ignored;
   socket_.shutdown(asio::socket_base::shutdown_both, ignored);
   socket_.close(ignored);
-  // The events hold their receiver; letting go of them ends that.
-  const Events events = std::move(events_);
+  // The events hold their receiver; letting go of them ends that. Later, because one of them may be running.
+  auto events = std::make_shared<Events>(std::move(events_));
   events_ = {};
-  if (events.closed) {
-    events.closed(std::move(reason));
+  if (events->closed) {
+    events->closed(std::move(reason));
   }
+  asio::post(socket_.get_executor(), [events] {});
 }
 
 }  // namespace dmrp::rpc

@@ -520,7 +520,10 @@ void ServerSession::Reply(std::uint64_t ticket, tl::expected<Bytes, std::uint32_
     return;
   }
   if (!result) {
-    return SendFault(call.call_id, call.context_id, result.error(), true, call.cancel_count);
+    const std::uint32_t status = result.error();
+    const bool executed =
+        status != nca_s_op_rng_error && status != nca_s_unk_if && status != nca_s_server_too_busy;
+    return SendFault(call.call_id, call.context_id, status, executed, call.cancel_count);
   }
   SendResponse(call, *result);
 }
