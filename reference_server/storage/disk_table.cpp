@@ -1,6 +1,7 @@
 #include "reference_server/storage/disk_table.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -46,8 +47,9 @@ class Reader {
     } else {
       if (auto done = ReadMbrDisk(); !done) return tl::unexpected(done.error());
     }
-    // An extended partition never starts where a logical drive does, so order by start is order enough.
-    std::ranges::stable_sort(layout_.regions, {}, &Region::start);
+    std::ranges::sort(layout_.regions, {}, [](const Region& region) {
+      return std::tuple(region.start, region.kind != RegionKind::kExtended, region.entry);
+    });
     return std::move(table_);
   }
 
