@@ -50,7 +50,6 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="list the tests and exit")
     parser.add_argument("--repro", type=pathlib.Path, metavar="DIR", help="repeat the failure that this folder of a former run describes")
     parser.add_argument("--judge-again", type=pathlib.Path, metavar="OUT", help="judge a recorded run by today's rules, without the target")
-    parser.add_argument("--full", action="store_true", help="also repeat the C++ suites in the slow variants (all geometries)")
     parser.add_argument("--stall", type=float, default=120, metavar="SECONDS", help="end a test process that is silent for so long (120)")
     options = parser.parse_args(arguments)
     if not 1 <= options.shards <= 64:
@@ -91,8 +90,6 @@ def environment_of(options: argparse.Namespace, folder: pathlib.Path) -> dict[st
     result["DMRP_BUILD_DIR"] = str(ROOT / "build" / PRESET)
     if options.target:
         result["DMRP_TARGET"] = str(options.target.resolve())
-    if options.full:
-        result["DMRP_FULL"] = "1"
     return result
 
 
@@ -148,7 +145,7 @@ def write_repro(result: judge.Result, options: argparse.Namespace, folder: pathl
         place = folder / "repro" / failures.test_slug(test.name)
         place.mkdir(parents=True, exist_ok=True)
         target = str(options.target.resolve()) if options.target else None
-        description = {"test": test.name, "target": target, "full": options.full, "run": str(folder), "source": test.source}
+        description = {"test": test.name, "target": target, "run": str(folder), "source": test.source}
         (place / "repro.json").write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
 
 
@@ -164,7 +161,6 @@ def apply_repro(options: argparse.Namespace) -> None:
         description = json.loads((options.repro / "repro.json").read_text(encoding="utf-8"))
         options.filter = description["test"]
         options.shards = 1
-        options.full = options.full or description.get("full", False)
         if options.target is None and description.get("target"):
             options.target = pathlib.Path(description["target"])
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -224,7 +220,7 @@ def certify(arguments: list[str], out: Terminal) -> Exit:
     started = datetime.datetime.now().astimezone()
     clock = time.monotonic()
     described = {
-        "target": describe_target(document, options.target), "started": started.isoformat(timespec="seconds"),
+        "target": describe_target(document, options.target), "started": f"{started:%Y-%m-%d %H:%M %z}",
         "target_file": str(options.target.resolve()) if options.target else None,
         "version": version(), "host": f"{platform.system()} {platform.release()} {platform.machine()}",
         "command": ["ci/certify", *arguments], "profile": document.get("profile", "strict"),
