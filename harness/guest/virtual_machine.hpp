@@ -31,7 +31,8 @@ struct MachineStart {
   MemoryKind memory = MemoryKind::kAnonymous;
   std::filesystem::path memory_file;
   bool incoming = false;  ///< waits for a saved state
-  std::string netdev = "user,id=net0,restrict=on";
+  std::string netdev =
+      "hubport,id=net0,hubid=0";  ///< by default connected to nothing, and without state to save
   std::string mac = "52:54:00:00:00:01";
   std::vector<int> inherit;         ///< descriptors that `netdev` names
   std::vector<std::string> extra;   ///< further arguments: disks
