@@ -136,6 +136,11 @@ bool StorageModel::HasClient(LdmObjectId id) const {
   return clients_.contains(id);
 }
 
+std::size_t StorageModel::ClientCount() const {
+  const std::scoped_lock lock(mutex_);
+  return clients_.size();
+}
+
 void StorageModel::Deliver(const std::map<LdmObjectId, Client>& clients,
                            const std::vector<ObjectChange>& applied) {
   if (clients.empty()) {

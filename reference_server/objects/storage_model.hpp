@@ -65,6 +65,7 @@ class StorageModel {
   /// False when the client is not in the list.
   bool RemoveClient(LdmObjectId id);
   [[nodiscard]] bool HasClient(LdmObjectId id) const;
+  [[nodiscard]] std::size_t ClientCount() const;
 
   /// A fresh identifier for a task.
   LdmObjectId NewTaskId() { return ids_.Next(); }
