@@ -16,7 +16,7 @@
 namespace dmrp::harness {
 namespace {
 
-constexpr std::uint64_t kChunk = 64 * 1024;
+constexpr std::uint64_t kChunk = std::uint64_t{64} * 1024;
 constexpr std::uint64_t kMostShown = 32;
 constexpr std::uint64_t kMostGap = 512;  ///< equal octets that one run may hold
 
