@@ -171,6 +171,7 @@ class ClientConnection::Impl final : public ClientSession::Host, public std::ena
 
   // ClientSession::Host
   void Send(Bytes octets, std::span<const std::byte> clear_stub) override {
+    Publish();  // Whoever sees the effect of a request must see what the bind before it settled.
     if (observing()) {
       Report(Frame::Direction::kSent, octets, clear_stub);
     }
@@ -274,7 +275,7 @@ class ClientConnection::Impl final : public ClientSession::Host, public std::ena
     const milliseconds timeout = options.timeout.value_or(options_.call_timeout);
     pending->deadline = steady_clock::now() + timeout;
     request.done = [this, pending, done = std::move(request.done)](Result<Bytes> result) {
-      Publish();  // What the bind settled is to be seen as soon as its call has ended.
+      Publish();
       pending->ended = true;
       pending->timer.cancel();
       pending->on_stop.reset();
