@@ -2,7 +2,8 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
+#include <csignal>
+#include <utility>
 
 #include <fcntl.h>
 #include <fmt/format.h>
