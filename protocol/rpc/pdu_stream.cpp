@@ -35,7 +35,8 @@ void PduStream::Read() {
       while (!self->closed_ && !self->closing_) {
         auto pdu = self->framer_.Next();
         if (!pdu) {
-          return self->CloseAfterFlush(pdu.error());
+          self->CloseAfterFlush(pdu.error());
+          break;
         }
         if (!*pdu) {
           break;
