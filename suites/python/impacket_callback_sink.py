@@ -258,6 +258,7 @@ class _Association(threading.Thread):
 class _Listener:
     def __init__(self, address, port, credentials, dispatch):
         self._credentials, self._dispatch = credentials, dispatch
+        self._connections = []
         self._socket = socket.create_server((address, port))
         self.port = self._socket.getsockname()[1]
         self._thread = threading.Thread(target=self._accept, daemon=True)
@@ -269,12 +270,18 @@ class _Listener:
                 connection, _ = self._socket.accept()
             except OSError:
                 return
+            self._connections.append(connection)
             _Association(connection, self._credentials, self._dispatch).start()
 
     def close(self):
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         self._thread.join(5)
+        for connection in self._connections:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue  # its association has closed it already
 
 
 class CallbackSink:

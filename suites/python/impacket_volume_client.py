@@ -4,7 +4,8 @@ Everything here is declared with impacket's own NDR classes and sent by impacket
 nothing of the project's marshaling takes part. Only what the interoperability scenario needs is declared.
 Source of the layouts: [MS-DMRP] 2.2, 2.3.1 and 6.1.
 """
-from impacket.dcerpc.v5.dcomrt import DCOMANSWER, DCOMCALL, INTERFACE, PMInterfacePointer
+from impacket.dcerpc.v5.dcomrt import (DCERPCSessionError, DCOMANSWER, DCOMCALL, INTERFACE,
+                                       PMInterfacePointer)
 from impacket.dcerpc.v5.dtypes import LONG, ULONG
 from impacket.dcerpc.v5.ndr import (NDRBOOLEAN, NDRENUM, NDRHYPER, NDRPOINTER, NDRSTRUCT,
                                     NDRUniConformantArray)
@@ -16,6 +17,8 @@ IID_IDMNotify = string_to_bin("d2d79df7-3400-11d0-b40b-00aa005ff586")
 REGION_FREE = 1
 REGION_PRIMARY = 3
 REQ_COMPLETED = 3
+
+__all__ = ["DCERPCSessionError", "IID_IVolumeClient", "IVolumeClient"]  # impacket looks the first one up here
 
 
 class WCharArray(NDRUniConformantArray):
