@@ -112,6 +112,9 @@ Result<void> Daemon::Run(const Config& config, DiskSource& source, bool watch) {
       warn("media changes are not polled for: " + polling.error().ToString());
     }
   }
+  if (config.accounts.empty()) {
+    warn("no accounts are configured: nobody can log on");
+  }
   server_->Refresh();
 
   auto runtime = dcom::Runtime::Start(RuntimeOptions(config));

@@ -2,7 +2,40 @@
 
 #include "reference_server/platform/linux_device.hpp"
 
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <fstream>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <thread>
+
 namespace dmrp::server {
+namespace {
+
+constexpr auto kProbeDeadline = std::chrono::seconds(3);
+constexpr auto kProbePoll = std::chrono::milliseconds(20);
+
+// SCSI peripheral device types that get a block device: disk, CD or DVD, optical memory, simplified disk.
+constexpr std::array<std::string_view, 4> kBlockTypes = {"0", "5", "7", "14"};
+
+// True when every SCSI device of a disk's type has its block device.
+bool DisksAreProbed(const std::filesystem::path& sys) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(sys / "bus" / "scsi" / "devices", error)) {
+    std::ifstream file(entry.path() / "type");
+    std::string type;
+    file >> type;
+    const bool wants_block = std::ranges::find(kBlockTypes, type) != kBlockTypes.end();
+    if (wants_block && !std::filesystem::exists(entry.path() / "block", error)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
 
 std::vector<DeviceInfo> LinuxDiskSource::Scan() { return scanner_.Scan(); }
 
@@ -36,6 +69,14 @@ Result<PartitionUse> LinuxDiskSource::ReleaseByForce(const DeviceInfo& device, s
   return server::ReleaseByForce(*name, roots_);
 }
 
-Result<void> LinuxDiskSource::RescanBuses() { return server::RescanBuses(roots_); }
+// The kernel probes the disks that a scan found in the background; the scan counts as done when it has.
+Result<void> LinuxDiskSource::RescanBuses() {
+  const auto scanned = server::RescanBuses(roots_);
+  const auto deadline = std::chrono::steady_clock::now() + kProbeDeadline;
+  while (scanned && !DisksAreProbed(roots_.sys) && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(kProbePoll);
+  }
+  return scanned;
+}
 
 }  // namespace dmrp::server

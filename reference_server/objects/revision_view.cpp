@@ -1,13 +1,6 @@
 #include "reference_server/objects/revision_view.hpp"
 
-#include "reference_server/objects/storage_object.hpp"
-
 namespace dmrp::server {
-namespace {
-
-constexpr std::uint32_t kGptProtectiveType = 0xEE;
-
-}  // namespace
 
 DISK_INFO ToDiskInfo(const DISK_INFO_EX& disk) {
   DISK_INFO info;
@@ -49,8 +42,6 @@ REGION_INFO ToRegionInfo(const REGION_INFO_EX& region) {
   if (region.mbr) {
     info.partitionType = region.mbr->partitionType;
     info.isActive = region.mbr->isActive;
-  } else if (region.gpt && !IsFree(region.regionType)) {
-    info.partitionType = kGptProtectiveType;
   }
   info.status = region.status;
   info.lastKnownState = region.lastKnownState;
