@@ -1,0 +1,68 @@
+// A running target with clients at it: what a test works with.
+#pragma once
+
+#include "harness/client/findings.hpp"
+#include "harness/client/rule_monitor.hpp"
+#include "harness/client/session.hpp"
+#include "harness/target/test_bed.hpp"
+#include "suites/support/run.hpp"
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace dmrp::suites {
+
+using harness::BedDisk;
+using harness::BedDiskRequest;
+using harness::ClientHost;
+using harness::Outcome;
+using harness::ReceivedObject;
+using harness::Session;
+using harness::SessionOptions;
+using harness::StorageView;
+
+class Lab {
+ public:
+  /// Starts the target with these disks and finds them in its enumeration.
+  static Result<std::shared_ptr<Lab>> Start(Run& run, std::vector<BedDiskRequest> disks);
+  ~Lab();
+
+  [[nodiscard]] harness::TestBed& bed() { return *bed_; }
+  [[nodiscard]] harness::RuleMonitor& monitor() { return *monitor_; }
+  [[nodiscard]] harness::Findings& findings() { return *findings_; }
+
+  /// The administrator's machine.
+  Result<std::shared_ptr<ClientHost>> Host();
+  /// Another machine, with an account and protection of its own.
+  Result<std::shared_ptr<ClientHost>> NewHost(const harness::Account& account,
+                                              rpc::AuthLevel level = rpc::AuthLevel::kPrivacy);
+  /// The administrator's session of that revision, initialized; opened at first use.
+  Result<Session*> SessionOf(Revision revision);
+  /// One more session of the administrator.
+  Result<Session*> Open(SessionOptions options);
+
+  /// The server's id of the bed's disk of that number.
+  [[nodiscard]] LdmObjectId DiskId(std::size_t index) const { return disk_ids_.at(index); }
+  /// Looks for a disk attached later; kTimeout when the server does not show it.
+  Result<LdmObjectId> Identify(const BedDisk& disk);
+  /// Forgets sessions and hosts, as after a restart of the server.
+  void ForgetClients();
+  Result<void> FindDisks();
+
+ private:
+  explicit Lab(Run& run) : run_(run) {}
+
+  Run& run_;
+  std::unique_ptr<harness::TestBed> bed_;
+  std::shared_ptr<harness::Findings> findings_;
+  std::shared_ptr<harness::RuleMonitor> monitor_;
+  std::shared_ptr<ClientHost> host_;
+  std::vector<std::unique_ptr<Session>> sessions_;
+  std::map<Revision, Session*> by_revision_;
+  std::vector<LdmObjectId> disk_ids_;
+};
+
+}  // namespace dmrp::suites
