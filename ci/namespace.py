@@ -233,6 +233,7 @@ def main(arguments: list[str]) -> int:
         return 0 if arguments else 254
     environment = dict(os.environ)
     if environment.get("DMRP_NETWORK"):
+        environment["DMRP_NAMESPACE_PID"] = ""  # whoever calls this is inside and has nothing to enter
         os.execvpe(arguments[0], arguments, environment)
     environment["DMRP_NETWORK"] = way = best_way()
     # The parent's pid on either side of the namespace is needed inside; signals wait until somebody can take them.
