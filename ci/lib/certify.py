@@ -152,7 +152,9 @@ def write_repro(result: judge.Result, options: argparse.Namespace, folder: pathl
 def report(out: Terminal, folder: pathlib.Path, waivers: list[judge.Waiver], options: argparse.Namespace) -> Exit:
     result = judge.judge(history.Run.load(folder), waivers=waivers)
     write_repro(result, options, folder)
-    print_summary(out, result, reports.write_all(result, folder))
+    paths = reports.write_all(result, folder)
+    paths |= {name: str(folder / name) for name in ("captures", "images", "logs") if any((folder / name).glob("*"))}
+    print_summary(out, result, paths)
     return result.exit_code()
 
 

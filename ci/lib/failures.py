@@ -47,15 +47,22 @@ def repeat_command(result: Result, test: str) -> str:
 
 
 def frame_text(run: history.Run, call: history.Call | None) -> str:
+    """The PDU that answered; its stub in clear where the connection was encrypted."""
     frame = run.frame(call) if call else None
     if frame is None:
         return ""
     way = "received from" if frame.get("dir") == "received" else "sent to"
-    return f"#{frame.get('n')} {way} {frame.get('peer', '?')}: {frame.get('hex', '')}"
+    octets = f"stub in clear {frame['stub']}" if frame.get("stub") else frame.get("hex", "")
+    return f"#{frame.get('n')} {way} {frame.get('peer', '?')}: {octets}"
 
 
-def disk_text(test: history.TestRun) -> str:
-    """The first structure that differs on the test's disks, or the latest thing known of them."""
+_STRUCTURE = re.compile(r"^.*\(LBA \d+, offset 0x[0-9a-f]+, \d+ octets\).*$", re.M)
+
+
+def disk_text(test: history.TestRun, told: str = "") -> str:
+    """The first structure that differs on the test's disks: as a check told it, else as the records show it."""
+    if found := _STRUCTURE.search(told):
+        return found[0].strip()
     last: dict[str, dict] = {}
     for record in test.disks:
         name = str(record.get("disk", "disk"))
@@ -90,7 +97,7 @@ def _failure(result: Result, judgement: Judgement, evidence) -> Failure:
         actual=(check.actual or check.detail) if check else evidence.reason,
         call=f"#{call.seq} {call.text or call.interface + '::' + str(call.method or call.opnum)}" if call else "",
         frame=frame_text(result.run, call),
-        disk=disk_text(test),
+        disk=disk_text(test, f"{check.actual}\n{check.detail}" if check else ""),
         again=repeat_command(result, test.name),
         test=test.name,
         place=place,

@@ -99,6 +99,8 @@ class Process:
 
 
 _MOST_LOGS = 40
+_ANSWERS = {2: "response", 3: "fault"}
+"""PDU types of DCE/RPC; a fault answers as well."""
 
 
 class Run:
@@ -131,11 +133,11 @@ class Run:
                 run._take(path.stem, record)
         return run
 
-    def frame(self, call: Call, last: bool = True) -> dict | None:
-        """The PDU of a call: the last of its frames is the answer, the first the request."""
-        if not call.frames:
-            return None
-        return self._frames.get((call.source, call.frames[-1 if last else 0]))
+    def frame(self, call: Call) -> dict | None:
+        """The PDU that answered a call (a response or a fault), else the last one that went by meanwhile."""
+        frames = [self._frames[key] for number in call.frames if (key := (call.source, number)) in self._frames]
+        answers = [each for each in frames if each.get("dir") == "received" and each.get("ptype") in _ANSWERS]
+        return answers[-1] if answers else frames[-1] if frames else None
 
     def missing(self) -> list[str]:
         """Tests that were to run and left no record."""

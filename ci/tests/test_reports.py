@@ -155,3 +155,21 @@ def test_the_reading_of_an_unclear_text_is_told_with_a_failure_of_its_rule(recor
     result = recorder.judge()
     assert "29: Changes of storage come before the reply." in " ".join(summary(result).split())
     assert "29: Changes of storage come before the reply." in reports.html(result)
+
+
+def test_the_answer_is_shown_and_in_clear_where_it_was_encrypted(recorder):
+    recorder.write("test", event="start", test="A.B")
+    recorder.call("A.B", *DISKS)
+    for number, members in enumerate([dict(dir="sent", ptype=0, hex="aa"), dict(dir="received", ptype=2, hex="bb", stub="0102"),
+                                      dict(dir="sent", ptype=2, hex="cc")], 50):
+        recorder.write("frame", n=number, peer="10.9.0.11:135", **members)
+    recorder.write("call", test="A.B", seq=9, interface="IVolumeClient", method="EnumDisks", text="t", frames=[50, 51, 52])
+    run = recorder.load()
+    assert failures.frame_text(run, run.tests["A.B"].calls[-1]) == "#51 received from 10.9.0.11:135: stub in clear 0102"
+
+
+def test_a_structure_that_a_message_names_is_the_disks_part_of_the_failure(recorder):
+    recorder.write("test", event="start", test="A.B")
+    told = "2 notifications\n          disk0: MBR disk signature (LBA 0, offset 0x1b8, 4 octets): 00 -> 01\nmore"
+    found = failures.disk_text(recorder.load().tests["A.B"], told)
+    assert found == "disk0: MBR disk signature (LBA 0, offset 0x1b8, 4 octets): 00 -> 01"
