@@ -175,7 +175,7 @@ void Client::FlushReleases(bool everything, TimePoint now) {
   }
   for (auto& [exporter, releases] : due) {
     // Nobody waits for the answer, and a peer that went away has nothing to be given back.
-    if (!exporter->IsConnected()) continue;
+    if (!exporter->MayBeReached()) continue;
     CallOptions options;
     options.timeout = kReleaseTimeout;
     const wire::IRemUnknownProxy rem_unknown(RemUnknownInvoker(*exporter, options));

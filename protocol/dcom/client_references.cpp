@@ -38,9 +38,7 @@ std::optional<Bytes> OctetsOf(std::optional<wire::MInterfacePointer>& pointer) {
   return std::move(pointer->abData);
 }
 
-/// A fault of an activator, told as what it means for the activation.
 tl::unexpected<Error> ActivationFailure(const std::string& operation, Error error) {
-  if (error.kind == ErrorKind::kFault) return FailStatus(operation, error.status);
   error.message = operation + ": " + error.message;
   return tl::unexpected(std::move(error));
 }

@@ -5,6 +5,7 @@
 #include "protocol/dcom/interface_ids.hpp"
 #include "protocol/dcom/orpc.hpp"
 #include "protocol/dcom/status.hpp"
+#include "protocol/rpc/endpoint_mapper.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -88,6 +89,11 @@ Result<void> Exporter::Listen(rpc::IoPool& pool) {
   resolver_server_->Register(SyntaxOf(wire::kIRemoteSCMActivator),
                              {.handler = serve(*activation_service_, wire::DispatchIRemoteSCMActivator),
                               .access_check = may_activate});
+  auto map = std::make_shared<rpc::EndpointMap>();
+  for (const rpc::SyntaxId& interface : options_.mapped_interfaces) {
+    map->Add({.interface = interface, .port = exporter_endpoint_.port});
+  }
+  resolver_server_->Register(rpc::kEndpointMapper, rpc::MakeEndpointMapper(std::move(map)));
   auto resolver = resolver_server_->Listen({options_.listen_address, *options_.resolver_port});
   if (!resolver) return tl::unexpected(resolver.error());
   resolver_endpoint_ = *resolver;

@@ -67,7 +67,7 @@ rpc::Security Connector::SecurityFor(const std::optional<rpc::Credentials>& cred
 }
 
 Result<std::shared_ptr<rpc::ClientConnection>> RemoteExporter::Connection(
-    std::optional<rpc::AuthLevel> level) {
+    std::optional<rpc::AuthLevel> level, std::optional<std::chrono::milliseconds> timeout) {
   const rpc::AuthLevel wanted =
       level.value_or(std::max(connector_.options().auth_level, description_.authn_hint));
   const std::lock_guard lock(mutex_);
@@ -82,27 +82,32 @@ Result<std::shared_ptr<rpc::ClientConnection>> RemoteExporter::Connection(
     if (!address) continue;
     constexpr std::uint16_t kMapperPort = 135;
     const rpc::Endpoint peer{address->host, address->port == 0 ? kMapperPort : address->port};
-    auto made = connector_.Connect(
-        peer, connector_.SecurityFor(description_.credentials, description_.bindings.security_bindings,
-                                     wanted, peer.host));
+    auto made =
+        connector_.Connect(peer,
+                           connector_.SecurityFor(description_.credentials,
+                                                  description_.bindings.security_bindings, wanted, peer.host),
+                           timeout);
     if (made) {
+      unreachable_ = false;
       connection = *made;
       return connection;
     }
     last = std::move(made.error());
   }
+  unreachable_ = true;
   return tl::unexpected(std::move(last));
 }
 
-bool RemoteExporter::IsConnected() const {
+bool RemoteExporter::MayBeReached() const {
   const std::lock_guard lock(mutex_);
-  return std::ranges::any_of(connections_,
-                             [](const auto& item) { return item.second && item.second->IsOpen(); });
+  if (unreachable_) return false;
+  const auto is_open = [](const auto& item) { return item.second && item.second->IsOpen(); };
+  return connections_.empty() || std::ranges::any_of(connections_, is_open);
 }
 
 Result<Bytes> RemoteExporter::Call(const Guid& iid, const Guid& ipid, std::uint16_t opnum,
                                    std::span<const std::byte> stub, const CallOptions& options) {
-  auto connection = Connection(options.auth_level);
+  auto connection = Connection(options.auth_level, options.timeout);
   if (!connection) return tl::unexpected(connection.error());
   const wire::ORPCTHIS header{.version = description_.version,
                               .flags = 0,

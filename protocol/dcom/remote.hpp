@@ -71,9 +71,10 @@ class RemoteExporter {
 
   /// The connection for calls at `level` (default: what both sides want at least); made if there is none
   /// open.
-  Result<std::shared_ptr<rpc::ClientConnection>> Connection(std::optional<rpc::AuthLevel> level);
-  /// Whether a connection is open already.
-  [[nodiscard]] bool IsConnected() const;
+  Result<std::shared_ptr<rpc::ClientConnection>> Connection(
+      std::optional<rpc::AuthLevel> level, std::optional<std::chrono::milliseconds> timeout = {});
+  /// False once the exporter could not be reached, or broke its connections, and nothing reached it since.
+  [[nodiscard]] bool MayBeReached() const;
 
   /// An ORPC call: ORPCTHIS before `stub`, ORPCTHAT off the reply.
   Result<Bytes> Call(const Guid& iid, const Guid& ipid, std::uint16_t opnum, std::span<const std::byte> stub,
@@ -88,6 +89,7 @@ class RemoteExporter {
   const std::shared_ptr<RemoteResolver> resolver_;
   mutable std::mutex mutex_;
   std::map<rpc::AuthLevel, std::shared_ptr<rpc::ClientConnection>> connections_;
+  bool unreachable_ = false;
 };
 
 /// A reference to one interface, shared by the copies of an ObjectRef.

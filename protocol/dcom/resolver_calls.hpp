@@ -2,6 +2,7 @@
 #pragma once
 
 #include "protocol/dcom/interface_ids.hpp"
+#include "protocol/dcom/status.hpp"
 #include "protocol/ndr/dispatch.hpp"
 #include "protocol/rpc/client.hpp"
 
@@ -9,6 +10,8 @@
 #include <memory>
 #include <optional>
 #include <utility>
+
+#include <fmt/format.h>
 
 namespace dmrp::dcom {
 
@@ -20,7 +23,11 @@ inline ndr::Invoker PlainInvoker(std::shared_ptr<rpc::ClientConnection> connecti
              std::uint16_t opnum, Bytes stub) -> Result<Bytes> {
     rpc::CallOptions options;
     options.timeout = timeout;
-    return connection->Call(syntax, opnum, std::move(stub), std::nullopt, options);
+    auto reply = connection->Call(syntax, opnum, std::move(stub), std::nullopt, options);
+    if (!reply && reply.error().kind == ErrorKind::kFault) {
+      return FailStatus(fmt::format("operation {} of {}", opnum, syntax.ToString()), reply.error().status);
+    }
+    return reply;
   };
 }
 

@@ -100,6 +100,9 @@ struct Options {
   bool resolver_port_in_bindings = true;
   std::string local_address;  ///< numeric address that outgoing connections come from
 
+  /// Interfaces that the endpoint mapper names the exporter's port for. DCOM clients do not ask for any.
+  std::vector<rpc::SyntaxId> mapped_interfaces;
+
   Timers timers;
   Limits limits;
   CallbackPolicy callback_policy = CallbackPolicy::kEager;
