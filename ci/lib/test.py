@@ -21,6 +21,8 @@ from .terminal import Terminal
 INSIDE = "DMRP_TEST_INSIDE"
 _CTEST_LINE = re.compile(r"\s*(\d+)/(\d+) Test\s+#\d+: (\S+) \.*\s*(?:\*\*\*)?(.+?)\s+([\d.]+) sec")
 
+_CTEST_NOISE = ("Start ", "Test project", "Internal ctest", "100% tests passed", "Total Test time", "Label Time Summary", "guest ")
+
 
 class Tally:
     def __init__(self):
@@ -44,7 +46,7 @@ def run_ctest(out: Terminal, folder: pathlib.Path, label_arguments: list[str], j
         try:
             for line in lines_of(process, None):
                 if not (match := _CTEST_LINE.match(line or "")):
-                    if line and not line.lstrip().startswith(("Start ", "Test project")):
+                    if line and not line.lstrip().startswith(_CTEST_NOISE):
                         out.line(f"    {line}")
                     continue
                 good = match[4].strip() == "Passed"
