@@ -178,7 +178,7 @@ class _Evidence:
         return list(dict.fromkeys(result))
 
     def _method(self, call: history.Call) -> tuple[str, str | None]:
-        return call.interface, call.method or self._opnums.get((call.interface, call.opnum))
+        return call.interface, self._opnums.get((call.interface, call.opnum), call.method)
 
     def _concerned(self, rule_id: str, test: history.TestRun, check: history.Check | None) -> list[cat.Obligation]:
         """The obligations of a rule that a test (or one check in it) speaks about."""
