@@ -50,6 +50,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="list the tests and exit")
     parser.add_argument("--repro", type=pathlib.Path, metavar="DIR", help="repeat the failure that this folder of a former run describes")
     parser.add_argument("--judge-again", type=pathlib.Path, metavar="OUT", help="judge a recorded run by today's rules, without the target")
+    parser.add_argument("--build", type=pathlib.Path, metavar="DIR", help="use this build folder as it is instead of building build/default")
     parser.add_argument("--stall", type=float, default=120, metavar="SECONDS", help="end a test process that is silent for so long (120)")
     options = parser.parse_args(arguments)
     if not 1 <= options.shards <= 64:
@@ -84,10 +85,14 @@ def version() -> str:
     return answer.stdout.strip() or "unknown"
 
 
+def build_folder(options: argparse.Namespace) -> pathlib.Path:
+    return (options.build or ROOT / "build" / PRESET).resolve()
+
+
 def environment_of(options: argparse.Namespace, folder: pathlib.Path) -> dict[str, str]:
     result = dict(os.environ)
     result["DMRP_RUN_DIR"] = str(folder)
-    result["DMRP_BUILD_DIR"] = str(ROOT / "build" / PRESET)
+    result["DMRP_BUILD_DIR"] = str(build_folder(options))
     if options.target:
         result["DMRP_TARGET"] = str(options.target.resolve())
     return result
@@ -96,7 +101,7 @@ def environment_of(options: argparse.Namespace, folder: pathlib.Path) -> dict[st
 def select(options: argparse.Namespace, environment: dict[str, str]) -> list[str]:
     """The tests to run; a UsageError if there is none (GoogleTest itself would call that a success)."""
     try:
-        names = list_tests(ROOT / "build" / PRESET / BINARY, options.filter, environment)
+        names = list_tests(build_folder(options) / BINARY, options.filter, environment)
     except ValueError as error:
         raise UsageError(str(error)) from error
     if not names:
@@ -107,7 +112,7 @@ def select(options: argparse.Namespace, environment: dict[str, str]) -> list[str
 def run_suites(out: Terminal, options: argparse.Namespace, names: list[str], folder: pathlib.Path) -> dict:
     """Runs the selected tests; returns what run.json is to say."""
     environment = environment_of(options, folder)
-    binary = ROOT / "build" / PRESET / BINARY
+    binary = build_folder(options) / BINARY
     progress = Progress(out, len(names))
     shards = [
         Shard(f"shard{index}", binary, tests, environment, folder, options.stall, progress)
@@ -204,8 +209,8 @@ def certify(arguments: list[str], out: Terminal) -> Exit:
     document, waivers = read_target(options.target)
 
     if INSIDE not in os.environ:
-        logs = ROOT / "build" / "logs"
-        build(out, PRESET, logs)
+        if not options.build:
+            build(out, PRESET, ROOT / "build" / "logs")
         if options.list:
             print("\n".join(select(options, environment_of(options, ROOT / "out"))))
             return Exit.PROVEN

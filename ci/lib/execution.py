@@ -257,11 +257,16 @@ class Progress:
 # --- pytest -----------------------------------------------------------------------------------------------------
 
 
+def python_path(environment: dict) -> str:
+    """PYTHONPATH for pytest: the plugin of ci/, and the package `dmrp` of the build in $DMRP_BUILD_DIR."""
+    folder = pathlib.Path(environment.get("DMRP_BUILD_DIR") or ROOT / "build" / "default")
+    return os.pathsep.join(filter(None, [str(ROOT / "ci"), str(folder / "python"), environment.get("PYTHONPATH")]))
+
+
 def run_pytest(out: Terminal, name: str, arguments: list[str], environment: dict, folder: pathlib.Path,
                limit: float) -> ShardEnd:
     """Runs pytest with the plugin that writes its tests into the history."""
-    path = os.pathsep.join([str(ROOT / "ci"), environment.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-    environment = environment | {"PYTHONPATH": path, "DMRP_SHARD": name,
+    environment = environment | {"PYTHONPATH": python_path(environment), "DMRP_SHARD": name,
                                  "DMRP_HISTORY": str(folder / "history" / f"{name}.jsonl")}
     command = [PYTHON, "-m", "pytest", "-p", "lib.pytest_history", "-p", "no:cacheprovider", "-q",
                f"--junitxml={folder / 'logs' / (name + '.xml')}", *arguments]

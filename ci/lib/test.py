@@ -15,7 +15,7 @@ import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
 
-from .execution import PYTHON, ROOT, StepFailed, _end, build, lines_of
+from .execution import PYTHON, ROOT, StepFailed, _end, build, lines_of, python_path
 from .terminal import Terminal
 
 INSIDE = "DMRP_TEST_INSIDE"
@@ -81,7 +81,8 @@ def run_pytest_suites(out: Terminal, preset: str, tally: Tally) -> None:
         if (ROOT / "suites" / "python").is_dir() and preset == "default":
             command.append("suites/python")
         out.step("pytest " + " ".join(command[6:]))
-        answer = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, stdin=subprocess.DEVNULL)
+        answer = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                stdin=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": python_path(dict(os.environ))})
         try:
             cases = list(ElementTree.parse(results.name).getroot().iter("testcase"))
         except ElementTree.ParseError:
