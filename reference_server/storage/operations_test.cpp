@@ -295,6 +295,21 @@ TEST_F(OperationsTest, KeepsBootCodeAndClearsTheFirstSectorsOfANewPartition) {
   EXPECT_EQ(device.Read(0, 440).value(), code);
 }
 
+TEST_F(OperationsTest, ClearsTheFirstSectorsOfLogicalDrivesAndGptPartitionsToo) {
+  MemoryDevice mbr = Mbr();
+  Add(mbr, RegionKind::kExtended, 20 * kMiB);
+  MemoryDevice gpt = Gpt();
+  for (MemoryDevice* device : {&mbr, &gpt}) {
+    const RegionKind kind = device == &mbr ? RegionKind::kLogical : RegionKind::kPrimary;
+    const Region free =
+        FreeRegion(LayoutOf(*device), device == &mbr ? RegionKind::kExtendedFree : RegionKind::kFree);
+    device->Poke(free.start, Bytes(8192, std::byte{0x77}));
+    const Region region = Add(*device, kind, kMiB);
+    EXPECT_EQ(device->Read(region.start, 4096).value(), Bytes(4096));
+    EXPECT_EQ(device->Read(region.start + 4096, 512).value(), Bytes(512, std::byte{0x77}));
+  }
+}
+
 TEST_F(OperationsTest, SwitchesStyleOnlyWhileEmpty) {
   MemoryDevice device = Mbr();
   const Region region = Add(device, RegionKind::kPrimary, kMiB);
