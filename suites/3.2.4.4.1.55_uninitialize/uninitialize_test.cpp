@@ -1,0 +1,104 @@
+// Uninitialize of IVolumeClient (3.2.4.4.1.55) and IVolumeClient3 (3.2.4.4.3.58).
+#include "suites/support/conformance_test.hpp"
+
+namespace dmrp::suites {
+namespace {
+
+class Uninitialize : public RevisionTest {
+ protected:
+  void SetUp() override { Start({kMbr512}); }
+  [[nodiscard]] bool third() const { return GetParam() == Revision::kIVolumeClient3; }
+  Session& Client(std::string name, bool initialize = true) {
+    return Open({.revision = GetParam(),
+                 .initialize = initialize,
+                 .name = std::move(name),
+                 .account = {},
+                 .auth_level = {}});
+  }
+  LdmObjectId Change(std::int64_t offset = 0) {
+    Session& other = SessionOf(Revision::kIVolumeClient3);
+    const REGION_INFO_EX free = FreeRegion(other);
+    const auto made = other.CreatePartition(Spec(free, REGION_PRIMARY, free.start + offset, MiB(4)));
+    EXPECT_THAT(made, Succeeds());
+    return made->tinfo.storageId;
+  }
+};
+
+// The client leaves the list: no notification reaches it any more, others are notified on.
+TEST_P(Uninitialize, EndsNotifications) {
+  Checks("DMRP-1451", "DMRP-0506", third() ? "DMRP-1837" : "DMRP-1446", "DMRP-1453");
+  Session& leaving = Client("leaving");
+  Session& staying = Client("staying");
+  ASSERT_THAT(leaving.Uninitialize(), Succeeds());
+  const std::uint64_t mark = leaving.sink().Count();
+  const LdmObjectId made = Change();
+  ASSERT_TRUE(staying.sink().WaitFor(harness::Action(DMNOTIFY_REGION_INFO, LDMACTION_CREATED, made),
+                                     target().notification_timeout));
+  EXPECT_EQ(leaving.sink().Count(), mark);
+}
+
+// The saved reference to the client's IDMNotify is released.
+TEST_P(Uninitialize, ReleasesTheClientsInterface) {
+  Checks("DMRP-1452", "DMRP-1434");
+  Session& leaving = Client("leaving");
+  ASSERT_FALSE(leaving.sink().WaitUnreferenced(std::chrono::milliseconds(0))) << "held while registered";
+  ASSERT_THAT(leaving.Uninitialize(), Succeeds());
+  EXPECT_EQ(leaving.sink().WaitUnreferenced(target().notification_timeout), dcom::Unreferenced::kReleased);
+}
+
+// A client that is not in the list is refused: one that never called Initialize, and one that left already.
+TEST_P(Uninitialize, RefusesAnUnknownClient) {
+  Checks("DMRP-1449", "DMRP-1450", third() ? "DMRP-1837" : "DMRP-1446");
+  EXPECT_THAT(Client("never initialized", false).Uninitialize(), Refused());
+  Session& twice = Client("twice");
+  ASSERT_THAT(twice.Uninitialize(), Succeeds());
+  EXPECT_THAT(twice.Uninitialize(), Refused());
+}
+
+// A refused Uninitialize has no effect on others.
+TEST_P(Uninitialize, LeavesOtherClientsAloneWhenRefused) {
+  Checks("DMRP-1450");
+  Session& other = Client("other");
+  ASSERT_THAT(Client("never initialized", false).Uninitialize(), Refused());
+  const LdmObjectId made = Change();
+  EXPECT_TRUE(other.sink().WaitFor(harness::Action(DMNOTIFY_REGION_INFO, LDMACTION_CREATED, made),
+                                   target().notification_timeout));
+}
+
+// After Uninitialize the client can begin again, as a new client.
+TEST_P(Uninitialize, AllowsANewBeginning) {
+  Checks("DMRP-0506", "DMRP-0503");
+  Session& client = Client("client");
+  const LdmObjectId before = client.client_id();
+  ASSERT_THAT(client.Uninitialize(), Succeeds());
+  const auto again = client.Initialize();
+  if (!again.succeeded()) GTEST_SKIP() << "messages after Uninitialize may be ignored";
+  EXPECT_NE(again->clientId, before);
+  const LdmObjectId made = Change();
+  EXPECT_TRUE(client.sink().WaitFor(harness::Action(DMNOTIFY_REGION_INFO, LDMACTION_CREATED, made),
+                                    target().notification_timeout));
+}
+
+// A client whose machine is gone does not hold up the others: changes go on, and they are told of them.
+TEST_P(Uninitialize, HappensByItselfWhenAClientIsLost) {
+  Checks("DMRP-1454");
+  auto doomed = Need(lab().NewHost(*target().Find(harness::Role::kAdministrator)));
+  auto lost = Need(doomed->Open({.revision = GetParam(), .name = "lost", .account = {}, .auth_level = {}}));
+  ASSERT_TRUE(lost->initialized());
+  Session& other = Client("other");
+  lab().monitor().Unwatch(lost->sink());
+  doomed->Crash();
+  const auto start = std::chrono::steady_clock::now();
+  const LdmObjectId first = Change();
+  EXPECT_TRUE(other.sink().WaitFor(harness::Action(DMNOTIFY_REGION_INFO, LDMACTION_CREATED, first),
+                                   target().notification_timeout));
+  const LdmObjectId second = Change(MiB(8));
+  EXPECT_TRUE(other.sink().WaitFor(harness::Action(DMNOTIFY_REGION_INFO, LDMACTION_CREATED, second),
+                                   target().notification_timeout));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, target().call_timeout);
+}
+
+INSTANTIATE_TEST_SUITE_P(Both, Uninitialize, kBothRevisions, RevisionName());
+
+}  // namespace
+}  // namespace dmrp::suites

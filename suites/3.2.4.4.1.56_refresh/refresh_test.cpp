@@ -1,0 +1,166 @@
+// Refresh (3.2.4.4.1.56, 3.2.4.4.3.59), RescanDisks (3.2.4.4.1.57, 3.2.4.4.3.60) and RefreshEx (3.2.4.4.4.1).
+#include "suites/support/conformance_test.hpp"
+#include "suites/support/partition_layout.hpp"
+
+#include <algorithm>
+#include <fstream>
+#include <functional>
+
+#include <unistd.h>
+
+namespace dmrp::suites {
+namespace {
+
+using ::testing::Contains;
+using ::testing::IsEmpty;
+
+enum class How { kRefresh, kRescanDisks, kRefreshEx };
+
+struct Way {
+  Revision revision;
+  How how;
+};
+
+class Refreshing : public ConformanceTest, public ::testing::WithParamInterface<Way> {
+ protected:
+  Session& session() { return SessionOf(GetParam().revision); }
+  // The rules of the method that this way of refreshing is.
+  void ChecksAs(const char* refresh, const char* rescan) {
+    switch (GetParam().how) {
+      case How::kRefresh:
+        ChecksAll({refresh, third() ? "DMRP-1839" : "DMRP-1456"});
+        break;
+      case How::kRescanDisks:
+        ChecksAll({rescan, third() ? "DMRP-1841" : "DMRP-1461"});
+        break;
+      case How::kRefreshEx:
+        ChecksAll({refresh, "DMRP-1863", "DMRP-1861", "DMRP-1858"});
+        break;
+    }
+  }
+  [[nodiscard]] bool third() const { return GetParam().revision == Revision::kIVolumeClient3; }
+  // Calls the method, and fails unless it succeeds.
+  void Refresh() {
+    switch (GetParam().how) {
+      case How::kRefresh:
+        ASSERT_THAT(session().Refresh(), Succeeds());
+        break;
+      case How::kRescanDisks:
+        ASSERT_THAT(session().RescanDisks(), Succeeds());
+        break;
+      case How::kRefreshEx:
+        ASSERT_THAT(session().RefreshEx(), Succeeds());
+        break;
+    }
+  }
+  // The first mebibyte of a disk with one more partition than kMbr512 has.
+  static Bytes TableWithAPartition() {
+    const auto image = std::filesystem::temp_directory_path() / ("dmrp-table-" + std::to_string(getpid()));
+    std::ofstream(image).close();
+    std::filesystem::resize_file(image, std::uint64_t{64} << 20U);
+    EXPECT_TRUE(Table("label: dos\nlabel-id: 0x5eed0056\nstart=4096, size=32768, type=7\n")(image));
+    Bytes bytes(512);
+    std::ifstream stream(image, std::ios::binary);
+    stream.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    std::filesystem::remove(image);
+    return bytes;
+  }
+};
+
+// With nothing to find, nothing changes and nothing is notified.
+TEST_P(Refreshing, FindsNothingWhereNothingChanged) {
+  ChecksAs("DMRP-1458", "DMRP-1464");
+  StartShared("two-mbr-disks-512", {kMbr512, kMbr512e});
+  const Observation before = ObserveAll(session());
+  Refresh();
+  EXPECT_THAT(ObserveAll(session()), Unchanged(before));
+}
+
+// What another program wrote without anybody's notice is found: the regions are those on disk afterwards.
+TEST_P(Refreshing, EnumeratesTheSystemAnew) {
+  ChecksAs("DMRP-1457", "DMRP-1463");
+  Start({kBlank});
+  Need(lab().bed().Overwrite(lab().bed().disks()[0].id, 0, TableWithAPartition(), false));
+  Refresh();
+  const auto regions = RegionsNow(session());
+  EXPECT_THAT(regions, Contains(HasRegion(REGION_PRIMARY, 4096 * 512, 32768 * 512)));
+  EXPECT_THAT(Disagreements(regions, LayoutOf()), IsEmpty());
+}
+
+// The list is changed accordingly, once: a second call finds nothing more.
+TEST_P(Refreshing, ChangesTheListOnce) {
+  ChecksAs("DMRP-1458", "DMRP-1464");
+  Start({kBlank});
+  const DISK_INFO_EX before = DiskNow(session());
+  Need(lab().bed().Overwrite(lab().bed().disks()[0].id, 0, TableWithAPartition(), false));
+  Refresh();
+  EXPECT_GT(DiskNow(session()).lastKnownState, before.lastKnownState);
+  EXPECT_EQ(DiskNow(session()).id, before.id) << "the disk is the same object";
+  const Observation once = ObserveAll(session());
+  Refresh();
+  EXPECT_THAT(ObserveAll(session()), Unchanged(once));
+}
+
+// The differences are notified to all clients, of either revision.
+TEST_P(Refreshing, NotifiesTheDifferences) {
+  ChecksAs("DMRP-1459", "DMRP-1465");
+  Start({kBlank});
+  Session& first =
+      Open({.revision = Revision::kIVolumeClient, .name = "first", .account = {}, .auth_level = {}});
+  Session& third =
+      Open({.revision = Revision::kIVolumeClient3, .name = "third", .account = {}, .auth_level = {}});
+  Need(lab().bed().Overwrite(lab().bed().disks()[0].id, 0, TableWithAPartition(), false));
+  Refresh();
+  const auto regions = RegionsNow(session());
+  auto made = std::ranges::find(regions, REGION_PRIMARY, &REGION_INFO_EX::regionType);
+  ASSERT_NE(made, regions.end());
+  for (Session* client : {&session(), &first, &third}) {
+    EXPECT_THAT(client->sink().Objects(),
+                Contains(Notifies(DMNOTIFY_REGION_INFO, LDMACTION_CREATED, made->id)))
+        << client->name();
+    EXPECT_THAT(client->sink().Objects(),
+                Contains(Notifies(DMNOTIFY_DISK_INFO, LDMACTION_MODIFIED, lab().DiskId(0))))
+        << client->name();
+  }
+}
+
+// The reply carries the outcome.
+TEST_P(Refreshing, Succeeds) {
+  ChecksAs("DMRP-1460", "DMRP-1466");
+  StartShared("two-mbr-disks-512", {kMbr512, kMbr512e});
+  Refresh();
+}
+
+INSTANTIATE_TEST_SUITE_P(Ways, Refreshing,
+                         ::testing::Values(Way{Revision::kIVolumeClient, How::kRefresh},
+                                           Way{Revision::kIVolumeClient3, How::kRefresh},
+                                           Way{Revision::kIVolumeClient, How::kRescanDisks},
+                                           Way{Revision::kIVolumeClient3, How::kRescanDisks},
+                                           Way{Revision::kIVolumeClient3, How::kRefreshEx}),
+                         [](const auto& info) {
+                           const char* how = info.param.how == How::kRefresh       ? "Refresh"
+                                             : info.param.how == How::kRescanDisks ? "RescanDisks"
+                                                                                   : "RefreshEx";
+                           return std::string(harness::ToString(info.param.revision)) + "_" + how;
+                         });
+
+// RefreshEx looks whether the length of disks has changed, and changes the disk objects accordingly.
+class RefreshEx : public ConformanceTest {};
+
+TEST_F(RefreshEx, FollowsADisksLength) {
+  Checks("DMRP-1867");
+  Start({kMbr512});
+  Session& session = SessionOf(Revision::kIVolumeClient3);
+  const DISK_INFO_EX before = DiskNow(session);
+  Need(lab().bed().Resize(lab().bed().disks()[0].id, std::uint64_t{96} << 20U));
+  ASSERT_THAT(session.RefreshEx(), Succeeds());
+  const DISK_INFO_EX after = DiskNow(session);
+  EXPECT_GT(after.length, before.length);
+  EXPECT_LE(after.length, MiB(96));
+  EXPECT_GT(after.length, MiB(96) - std::int64_t{after.bytesPerCylinder});
+  EXPECT_THAT(session.sink().Objects(),
+              Contains(Notifies(DMNOTIFY_DISK_INFO, LDMACTION_MODIFIED, before.id)));
+}
+
+}  // namespace
+}  // namespace dmrp::suites
