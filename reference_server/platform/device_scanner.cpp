@@ -51,6 +51,13 @@ void Probe(DeviceInfo& device) {
   }
   std::uint64_t size = 0;
   if (::ioctl(fd.Get(), BLKGETSIZE64, &size) == 0) device.geometry.sizeBytes = size;
+  // An optical drive has its medium's sector size only from the first open on.
+  int sector = 0;
+  unsigned physical = 0;
+  if (::ioctl(fd.Get(), BLKSSZGET, &sector) == 0) {
+    device.geometry.bytesPerSector = static_cast<std::uint32_t>(sector);
+  }
+  if (::ioctl(fd.Get(), BLKPBSZGET, &physical) == 0) device.physicalSectorSize = physical;
   int read_only = 0;
   if (::ioctl(fd.Get(), BLKROGET, &read_only) == 0 && read_only != 0) device.readOnly = true;
   hd_geometry asked{};
