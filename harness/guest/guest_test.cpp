@@ -1,7 +1,9 @@
 // Tests that boot real guests. They print what starting took.
 #include "harness/guest/guest.hpp"
 
+#include <csignal>
 #include <cstdio>
+#include <ctime>
 #include <fstream>
 #include <future>
 #include <optional>
@@ -230,6 +232,39 @@ TEST_F(GuestTest, ACaptureHoldsFrames) {
   Shell(guest, "ping -c 1 -W 2 " + guest.address().gateway);
   ASSERT_TRUE(guest.StopCapture().has_value());
   EXPECT_GT(std::filesystem::file_size(file), 24U + 2 * (16 + 42)) << "header and at least two frames";
+}
+
+// With the server of this build in the image.
+TEST_F(GuestTest, TheServerAnswersOnPort135AndCanBeRestarted) {
+  GuestOptions options;
+  options.disks = {Disk("size=64M,label=mbr")};
+  Guest guest = Started(options);
+  EXPECT_TRUE(guest.server_running());
+  const auto log = guest.ServerLog();
+  ASSERT_TRUE(log.has_value());
+  EXPECT_THAT(*log, HasSubstr("ready resolver="));
+  const auto ended = guest.StopServer();
+  ASSERT_TRUE(ended.has_value()) << ended.error().message;
+  EXPECT_EQ(*ended, 0) << *guest.ServerLog();
+  EXPECT_FALSE(guest.server_running());
+  const auto again = guest.StartServer();
+  EXPECT_TRUE(again.has_value()) << again.error().message;
+}
+
+TEST_F(GuestTest, AServerThatCannotStartIsExplainedByItsLog) {
+  GuestOptions options;
+  options.server_arguments = {"--no-such-option"};
+  const auto guest = factory_->Start(options);
+  ASSERT_FALSE(guest.has_value());
+  EXPECT_EQ(guest.error().kind, ErrorKind::kUnavailable);
+  EXPECT_THAT(guest.error().message, HasSubstr("--no-such-option"));
+}
+
+TEST_F(GuestTest, AKilledServerIsNoticed) {
+  Guest guest = Started({});
+  ASSERT_TRUE(guest.StopServer(SIGKILL).has_value());
+  EXPECT_FALSE(guest.server_running());
+  EXPECT_TRUE(guest.running());
 }
 
 TEST_F(GuestTest, ClonesStartSideBySide) {
