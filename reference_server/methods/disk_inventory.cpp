@@ -102,7 +102,7 @@ ObservedDisk DiskInventory::Describe(const std::string& key, const Known& known)
     }
     PartitionUse use;
     if (HoldsData(region.kind)) {
-      use = source_.Use(device, region.start).value_or(PartitionUse{});
+      use = source_.Mounts(device, region.start);
     }
     ObservedRegion seen{DescribeRegion(device, *layout, region, use), std::nullopt};
     if (CanHoldFileSystem(region)) {

@@ -24,7 +24,10 @@ class DiskSource {
 
   /// Tells the operating system which partitions a disk has, after its table was written.
   virtual Result<void> PublishLayout(const DeviceInfo& device, const DiskLayout& layout) = 0;
-  /// Who uses the partition that starts at `start` octets.
+  /// Where the partition that starts at `start` octets is mounted and whether it holds swap space, and no
+  /// more: asked often, so it must not get into the way of somebody who is about to use the partition.
+  virtual PartitionUse Mounts(const DeviceInfo& device, std::uint64_t start) = 0;
+  /// Who uses that partition in any way.
   virtual Result<PartitionUse> Use(const DeviceInfo& device, std::uint64_t start) = 0;
   /// Takes that partition from its users; what remains in use is returned.
   virtual Result<PartitionUse> ReleaseByForce(const DeviceInfo& device, std::uint64_t start) = 0;

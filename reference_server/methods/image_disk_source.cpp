@@ -149,6 +149,8 @@ Result<void> ImageDiskSource::PublishLayout(const DeviceInfo& /*device*/, const 
   return {};
 }
 
+PartitionUse ImageDiskSource::Mounts(const DeviceInfo& /*device*/, std::uint64_t /*start*/) { return {}; }
+
 Result<PartitionUse> ImageDiskSource::Use(const DeviceInfo& /*device*/, std::uint64_t /*start*/) {
   return PartitionUse{};
 }

@@ -35,6 +35,7 @@ class ImageDiskSource final : public DiskSource {
   /// Nothing to do: no kernel looks at an image.
   Result<void> PublishLayout(const DeviceInfo& device, const DiskLayout& layout) override;
   /// Nobody uses the partitions of an image.
+  PartitionUse Mounts(const DeviceInfo& device, std::uint64_t start) override;
   Result<PartitionUse> Use(const DeviceInfo& device, std::uint64_t start) override;
   Result<PartitionUse> ReleaseByForce(const DeviceInfo& device, std::uint64_t start) override;
   Result<void> RescanBuses() override;

@@ -53,6 +53,29 @@ Result<void> LinuxDiskSource::PublishLayout(const DeviceInfo& device, const Disk
   return SyncKernelPartitions(device.node, device.name, wanted, roots_.sys);
 }
 
+PartitionUse LinuxDiskSource::Mounts(const DeviceInfo& device, std::uint64_t start) {
+  PartitionUse use;
+  const auto name = PartitionNameAt(device.name, start, roots_);
+  if (!name) {
+    return use;
+  }
+  const std::string node = "/dev/" + *name;
+  std::string source;
+  std::string place;
+  std::string rest;
+  std::ifstream mounts(roots_.proc / "self" / "mounts");
+  while (mounts >> source >> place && std::getline(mounts, rest)) {
+    if (source == node) {
+      use.mountPoints.push_back(place);
+    }
+  }
+  std::ifstream swaps(roots_.proc / "swaps");
+  while (swaps >> source && std::getline(swaps, rest)) {
+    use.swap = use.swap || source == node;
+  }
+  return use;
+}
+
 Result<PartitionUse> LinuxDiskSource::Use(const DeviceInfo& device, std::uint64_t start) {
   const auto name = PartitionNameAt(device.name, start, roots_);
   if (!name) {

@@ -12,6 +12,7 @@ class LinuxDiskSource final : public DiskSource {
   std::vector<DeviceInfo> Scan() override;
   Result<std::unique_ptr<BlockDevice>> Open(const DeviceInfo& device, bool writable) override;
   Result<void> PublishLayout(const DeviceInfo& device, const DiskLayout& layout) override;
+  PartitionUse Mounts(const DeviceInfo& device, std::uint64_t start) override;
   Result<PartitionUse> Use(const DeviceInfo& device, std::uint64_t start) override;
   Result<PartitionUse> ReleaseByForce(const DeviceInfo& device, std::uint64_t start) override;
   Result<void> RescanBuses() override;

@@ -36,12 +36,15 @@ class TestDiskSource final : public DiskSource {
     ++published;
     return {};
   }
-  Result<PartitionUse> Use(const DeviceInfo& /*device*/, std::uint64_t start) override {
+  PartitionUse Mounts(const DeviceInfo& /*device*/, std::uint64_t start) override {
     PartitionUse use;
     if (busy_start == start) {
-      use.mountPoints = {"/mnt/data"};
+      use.mountPoints = {mount_point};
     }
     return use;
+  }
+  Result<PartitionUse> Use(const DeviceInfo& device, std::uint64_t start) override {
+    return Mounts(device, start);
   }
   Result<PartitionUse> ReleaseByForce(const DeviceInfo& device, std::uint64_t start) override {
     busy_start.reset();
@@ -53,6 +56,7 @@ class TestDiskSource final : public DiskSource {
   }
 
   std::optional<std::uint64_t> busy_start;
+  std::string mount_point = "/mnt/data";
   int published = 0;
   int rescans = 0;
 
