@@ -15,16 +15,17 @@ from .types import Alias, ConfArray, Enum, GuidType, Pointer, Struct, has_pendin
 
 CODEC_FILES = 4  # message codecs are split over so many files, for compile time
 PRINT_FILES = 3  # the same for printers
+PYTHON_FILES = 6  # the same for Python bindings
 
 _ONCE = ["types.hpp", "messages.hpp", "codec.hpp", "codec_parts.hpp", "codec_types.cpp", "method_table.hpp",
-         "handler.hpp", "handler.cpp", "skeleton.hpp", "skeleton.cpp", "proxy.hpp", "proxy.cpp", "fields.hpp", "print.hpp"]
+         "handler.hpp", "handler.cpp", "skeleton.hpp", "skeleton.cpp", "proxy.hpp", "proxy.cpp", "fields.hpp", "print.hpp", "python.hpp"]
 _C_LAYOUT = ["c_layout.hpp", "c_layout.cpp"]
 
 
 def outputs(with_c_layout: bool) -> list[str]:
     """The names of all generated files."""
     return (_ONCE + (_C_LAYOUT if with_c_layout else []) + [f"codec_messages_{n}.cpp" for n in range(CODEC_FILES)]
-            + [f"print_{n}.cpp" for n in range(PRINT_FILES)])
+            + [f"print_{n}.cpp" for n in range(PRINT_FILES)] + [f"python_{n}.cpp" for n in range(PYTHON_FILES)])
 
 
 @dataclass
@@ -152,6 +153,9 @@ def generate(model, namespace: str, include: str, merges: dict[str, list[str]], 
     for n in range(PRINT_FILES):
         template = environment.get_template("print_part.cpp.j2")
         texts[f"print_{n}.cpp"] = template.render(part=printed[n::PRINT_FILES])
+    for n in range(PYTHON_FILES):
+        template = environment.get_template("python_part.cpp.j2")
+        texts[f"python_{n}.cpp"] = template.render(part=printed[n::PYTHON_FILES], number=n, python_files=PYTHON_FILES)
     return texts
 
 
