@@ -1,5 +1,7 @@
 #include "protocol/ndr/print.hpp"
 
+#include <algorithm>
+
 namespace dmrp::ndr {
 namespace {
 
@@ -48,7 +50,10 @@ OrderedJson JsonOf(const std::u16string& value) {
 }
 
 OrderedJson JsonOf(const std::string& value) {
-  return value.ends_with('\0') ? value.substr(0, value.size() - 1) : value;
+  // The character set of 8-bit text is unknown, so each octet stands for the character of that number.
+  std::u16string text(value.size(), u'\0');
+  std::ranges::transform(value, text.begin(), [](char c) { return static_cast<unsigned char>(c); });
+  return JsonOf(text);
 }
 
 OrderedJson JsonOf(const Bytes& value) { return ToHex(value); }
