@@ -49,18 +49,21 @@ Outcome<LdmObjectId> VolumeClient::Connect(dcom::CallContext& call, const Initia
 
 HRESULT VolumeClient::Initialize(dcom::CallContext& call, const InitializeRequest& request,
                                  InitializeReply& reply) {
+  Session before = Session::kNew;
   {
     const std::scoped_lock lock(mutex_);
+    // A client that left the list, by Uninitialize or because it could not be notified, is a new one.
+    const bool listed = client_id_ != 0 && server_->model().HasClient(client_id_);
     const auto valid = Validate({
         {E_POINTER, "notificationInterface is not null",
          [&] { return request.notificationInterface.has_value(); }},
-        {kAlreadyInitialized, "the client has not called Initialize before",
-         [&] { return session_ == Session::kNew; }},
+        {kAlreadyInitialized, "the client is not in the list of connected clients",
+         [&] { return !listed && session_ != Session::kInitializing && session_ != Session::kGone; }},
     });
     if (!valid) {
       return Report("Initialize", valid.error());
     }
-    session_ = Session::kInitializing;
+    before = std::exchange(session_, Session::kInitializing);
   }
   const auto id = Connect(call, request);
   bool gone = false;
@@ -68,7 +71,7 @@ HRESULT VolumeClient::Initialize(dcom::CallContext& call, const InitializeReques
     const std::scoped_lock lock(mutex_);
     gone = session_ != Session::kInitializing;
     if (!gone) {
-      session_ = id ? Session::kInitialized : Session::kNew;
+      session_ = id ? Session::kInitialized : before;
       client_id_ = id.value_or(0);
     }
   }
@@ -97,7 +100,7 @@ HRESULT VolumeClient::Uninitialize(dcom::CallContext& /*call*/, const Uninitiali
   if (!valid) {
     return Report("Uninitialize", valid.error());
   }
-  ClientGone();
+  Leave(Session::kUninitialized);
   return 0;
 }
 

@@ -48,9 +48,28 @@ TEST_F(SessionTest, UninitializeEndsNotificationsAndCannotBeRepeated) {
   EXPECT_EQ(Uninitialize(*early_client), 0);
   EXPECT_TRUE(early_client->IsUninitialized());
   EXPECT_EQ(Uninitialize(*early_client), LDM_E_NORECORD);
-  EXPECT_LT(Initialize(*early_client), 0);
   ASSERT_EQ(InitializeDisk(PARTITIONSTYLE_MBR), 0);
   EXPECT_TRUE(early_sink->items.empty());
+}
+
+TEST_F(SessionTest, AClientCanBeginAgainAfterUninitializeAsANewClient) {
+  VolumeClient fresh(server);
+  ASSERT_EQ(Initialize(fresh), 0);
+  const LdmObjectId first = reply.clientId;
+  ASSERT_EQ(Uninitialize(fresh), 0);
+  EXPECT_EQ(Initialize(fresh, std::nullopt), E_POINTER);
+  EXPECT_TRUE(fresh.IsUninitialized()) << "a refused Initialize changes nothing";
+  ASSERT_EQ(Initialize(fresh), 0);
+  EXPECT_NE(reply.clientId, first);
+  EXPECT_FALSE(fresh.IsUninitialized());
+  const auto new_sink = last_sink;
+  ASSERT_EQ(InitializeDisk(PARTITIONSTYLE_MBR), 0);
+  EXPECT_EQ(new_sink->items.size(), 2U);
+}
+
+TEST_F(SessionTest, AClientThatIsGoneStaysGone) {
+  early_client->ClientGone();
+  EXPECT_LT(Initialize(*early_client), 0);
 }
 
 TEST_F(SessionTest, UninitializeWithoutInitializeIsRefused) {

@@ -32,12 +32,14 @@ VolumeClient::VolumeClient(std::shared_ptr<DiskManagementServer> server)
 
 VolumeClient::~VolumeClient() { ClientGone(); }
 
-void VolumeClient::ClientGone() {
+void VolumeClient::ClientGone() { Leave(Session::kGone); }
+
+void VolumeClient::Leave(Session session) {
   LdmObjectId id = 0;
   {
     const std::scoped_lock lock(mutex_);
     id = std::exchange(client_id_, 0);
-    session_ = Session::kUninitialized;
+    session_ = session;
   }
   if (id != 0) {
     server_->model().RemoveClient(id);
@@ -46,7 +48,7 @@ void VolumeClient::ClientGone() {
 
 bool VolumeClient::IsUninitialized() const {
   const std::scoped_lock lock(mutex_);
-  return session_ == Session::kUninitialized;
+  return session_ == Session::kUninitialized || session_ == Session::kGone;
 }
 
 HRESULT VolumeClient::CreatePartition(dcom::CallContext& call, const CreatePartitionRequest& request,

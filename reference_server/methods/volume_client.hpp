@@ -32,7 +32,8 @@ class VolumeClient final : public DiskManagementHandler {
 
   /// The connection to the client is lost or its references are gone (3.2.4.4.1.55): it leaves the list.
   void ClientGone();
-  /// True after Uninitialize: other messages are ignored from then on, which is to say refused.
+  /// True between Uninitialize and another Initialize: other messages are ignored then, which is to say
+  /// refused.
   [[nodiscard]] bool IsUninitialized() const;
 
   HRESULT EnumDisks(dcom::CallContext& call, const EnumDisksRequest& request, EnumDisksReply& reply) override;
@@ -71,7 +72,10 @@ class VolumeClient final : public DiskManagementHandler {
                        UninitializeReply& reply) override;
 
  private:
-  enum class Session { kNew, kInitializing, kInitialized, kUninitialized };
+  enum class Session { kNew, kInitializing, kInitialized, kUninitialized, kGone };
+  // Leaves the list of clients for good or until the next Initialize.
+  void Leave(Session session);
+
   using TaskWork = std::function<Outcome<LdmObjectId>(const StorageModel::Operation&)>;
 
   // Runs a synchronous task (3.2.4.3) as the one operation and fills in its TASK_INFO.
