@@ -208,13 +208,17 @@ TimePoint Client::NextWork() const {
   return next;
 }
 
-void Client::Stop() {
+void Client::Stop(bool give_back) {
   std::vector<std::pair<std::shared_ptr<RemoteExporter>, wire::REMINTERFACEREF>> held;
   // A record must not die under the lock, as its end takes it.
   std::vector<std::shared_ptr<InterfaceRecord>> records;
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) return;
+    if (!give_back) {
+      stopping_ = true;
+      releases_.clear();
+    }
     for (const auto& [key, weak] : exporters_) {
       const auto exporter = weak.lock();
       if (!exporter) continue;
@@ -234,9 +238,15 @@ void Client::Stop() {
     stopping_ = true;
   }
   connector_.CloseAll();
+  std::vector<std::shared_ptr<RemoteExporter>> exporters;
   std::unique_lock lock(mutex_);
   idle_.wait(lock, [this] { return operations_ == 0; });
   releases_.clear();
+  // References may outlive the runtime, and what they refer to with them; the connections must not.
+  for (const auto& [key, weak] : exporters_) {
+    if (auto& exporter = exporters.emplace_back(weak.lock())) exporter->Disconnect();
+  }
+  for (const auto& [key, resolver] : resolvers_) resolver->Disconnect();
   resolvers_.clear();
 }
 

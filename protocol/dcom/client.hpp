@@ -51,7 +51,7 @@ class Client : public std::enable_shared_from_this<Client> {
 
   /// Gives every reference back to peers that are connected, closes the connections and waits for calls to
   /// end.
-  void Stop();
+  void Stop(bool give_back);
 
   [[nodiscard]] Connector& connector() { return connector_; }
   void Count(Statistics& statistics) const;

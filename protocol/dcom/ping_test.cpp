@@ -140,6 +140,19 @@ TEST_F(Pings, AForgottenSetIsMadeAgain) {
   EXPECT_FALSE(objects[0]->why()) << "the new set holds the object";
 }
 
+TEST_F(Pings, AKilledClientGivesNothingBackAndIsMissedByItsPings) {
+  const ObjectRef echo = Activate();
+  ASSERT_TRUE(echo.Call(3, {}));
+  ClientPasses(120s);
+  client->Abandon();
+  EXPECT_EQ(FailureOf(echo.Call(3, {})).kind, ErrorKind::kUnavailable);
+  client.reset();
+  ServerPasses(359s);
+  EXPECT_FALSE(objects[0]->why());
+  ServerPasses(1s);
+  EXPECT_EQ(objects[0]->why(), Unreferenced::kClientGone);
+}
+
 TEST_F(Pings, AServerThatDiedDoesNotStopTheClient) {
   const ObjectRef echo = Activate();
   ClientPasses(120s);

@@ -29,6 +29,11 @@ void RemoteResolver::Drop(std::uint64_t oid) {
   if (found != oids_.end() && --found->second == 0) oids_.erase(found);
 }
 
+void RemoteResolver::Disconnect() {
+  const std::lock_guard lock(mutex_);
+  connection_.reset();
+}
+
 std::size_t RemoteResolver::held() const {
   const std::lock_guard lock(mutex_);
   return oids_.size();

@@ -34,6 +34,9 @@ class RemoteResolver {
   /// Pings if the period has passed since the last time and there is anything to say.
   void PingIfDue(TimePoint now, std::chrono::seconds period);
 
+  /// Lets go of the connection, which borrows the runtime's threads; for its end.
+  void Disconnect();
+
   [[nodiscard]] std::size_t held() const;
   [[nodiscard]] std::uint64_t pings_sent() const { return pings_sent_; }
   /// When the next ping is due.

@@ -98,6 +98,11 @@ Result<std::shared_ptr<rpc::ClientConnection>> RemoteExporter::Connection(
   return tl::unexpected(std::move(last));
 }
 
+void RemoteExporter::Disconnect() {
+  const std::lock_guard lock(mutex_);
+  connections_.clear();
+}
+
 bool RemoteExporter::MayBeReached() const {
   const std::lock_guard lock(mutex_);
   if (unreachable_) return false;

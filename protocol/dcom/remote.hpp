@@ -73,6 +73,8 @@ class RemoteExporter {
   /// open.
   Result<std::shared_ptr<rpc::ClientConnection>> Connection(
       std::optional<rpc::AuthLevel> level, std::optional<std::chrono::milliseconds> timeout = {});
+  /// Lets go of the connections, which borrow the runtime's threads; for its end.
+  void Disconnect();
   /// False once the exporter could not be reached, or broke its connections, and nothing reached it since.
   [[nodiscard]] bool MayBeReached() const;
 

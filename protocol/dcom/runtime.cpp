@@ -33,12 +33,13 @@ class Runtime::Impl {
     return {};
   }
 
-  void Stop() {
+  void Stop(bool give_back) {
+    if (client && !give_back) client->connector().CloseAll();
     if (worker.joinable()) {
       worker.request_stop();
       worker.join();
     }
-    if (client) client->Stop();
+    if (client) client->Stop(give_back);
     if (exporter) {
       exporter->Stop();
       exporter->table().RevokeAll();
@@ -93,7 +94,9 @@ Result<std::unique_ptr<Runtime>> Runtime::Start(Options options) {
   return runtime;
 }
 
-Runtime::~Runtime() { impl_->Stop(); }
+Runtime::~Runtime() { impl_->Stop(true); }
+
+void Runtime::Abandon() { impl_->Stop(false); }
 
 void Runtime::RegisterClass(const Guid& clsid, ClassFactory factory, ClassOptions options) {
   if (impl_->exporter) impl_->exporter->RegisterClass(clsid, std::move(factory), std::move(options));

@@ -187,6 +187,11 @@ class Runtime {
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;
 
+  /// Ends at once, as a process that is killed: nothing is given back, peers see their connections close. For
+  /// tests of how peers deal with that. Only destruction is left afterwards; references fail with
+  /// kUnavailable.
+  void Abandon();
+
   // Server side.
 
   /// Replaces the class of that id, if any; its objects stay.
