@@ -120,7 +120,10 @@ Result<std::shared_ptr<ClientHost>> ClientHost::Start(ClientHostOptions options,
   return host;
 }
 
-void ClientHost::Crash() { runtime_.reset(); }
+void ClientHost::Crash() {
+  runtime_->Abandon();
+  runtime_.reset();
+}
 
 Result<dcom::ObjectRef> ClientHost::Activate(const Guid& iid, const SessionOptions& options) {
   dcom::ActivationRequest request;
