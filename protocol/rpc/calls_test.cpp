@@ -96,24 +96,32 @@ TEST_F(Calls, OneConnectionRunsCallsSideBySide) {
 TEST_F(Calls, WithoutTheServersConsentCallsQueueUp) {
   options_.multiplexing = false;
   Serve();
-  auto client = ConnectPrivately();
+  std::atomic<int> requests{0};
+  auto client = Connect({.security = Private(), .frame_observer = [&](const Frame& frame) {
+                           requests +=
+                               frame.packet_type == static_cast<std::uint8_t>(PacketType::kRequest) ? 1 : 0;
+                         }});
   Signal held;
-  std::atomic<bool> second_done{false};
   Signal second;
+  Signal third;
   client->CallAsync(kEcho, kOpHold, {}, std::nullopt, {}, [&](const Result<Bytes>&) {
-    EXPECT_FALSE(second_done);
+    EXPECT_EQ(requests, 1) << "nothing else is sent before the reply";
     held.Set();
+  });
+  client->CallAsync(kEcho, kOpEcho, {}, std::nullopt, {}, [&](const Result<Bytes>& reply) {
+    EXPECT_TRUE(reply);
+    second.Set();
   });
   client->CallAsync(kOther, kOpEcho, {}, std::nullopt, {}, [&](const Result<Bytes>& reply) {
     EXPECT_TRUE(reply);
-    second_done = true;
-    second.Set();
+    third.Set();
   });
   ASSERT_TRUE(started_.Await());
   EXPECT_FALSE(client->negotiated().multiplexing);
   release_.Set();
   EXPECT_TRUE(held.Await());
   EXPECT_TRUE(second.Await());
+  EXPECT_TRUE(third.Await());
 }
 
 TEST_F(Calls, TheObjectUuidArrives) {
@@ -310,6 +318,9 @@ TEST_F(Calls, AssociationGroupsAreSharedByConnectionsAndDieWithThem) {
   ASSERT_TRUE(second->Bind(kEcho));
   EXPECT_EQ(second->negotiated().association_group, group);
   EXPECT_FALSE(Connect({.association_group = group + 1})->Bind(kEcho));
+  auto stranger = Connect({.local_address = "127.0.0.2", .association_group = group});
+  EXPECT_EQ(stranger->local().host, "127.0.0.2");
+  EXPECT_FALSE(stranger->Bind(kEcho)) << "a group belongs to one address";
   first->Close();
   second->Close();
   ASSERT_TRUE(AwaitConnections(0));

@@ -185,7 +185,10 @@ class ClientConnection::Impl final : public ClientSession::Host, public std::ena
     unmatched_.push_back(std::move(pdu));
     changed_.notify_all();
   }
-  void Close(const Error& reason) override { stream_->CloseAfterFlush(reason, false); }
+  void Close(const Error& reason) override {
+    MarkClosed(reason);
+    stream_->CloseAfterFlush(reason, false);
+  }
   [[nodiscard]] bool observing() const override { return static_cast<bool>(options_.frame_observer); }
   void Observe(std::span<const std::byte> pdu, std::span<const std::byte> clear_stub) override {
     Report(Frame::Direction::kReceived, pdu, clear_stub);
@@ -209,7 +212,7 @@ class ClientConnection::Impl final : public ClientSession::Host, public std::ena
       return;
     }
     std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, kSchedulingSlack, [this] { return closed_; });
+    changed_.wait_for(lock, kSchedulingSlack, [this] { return quiet_; });
   }
 
   void SendOctets(Bytes octets) {
@@ -235,7 +238,7 @@ class ClientConnection::Impl final : public ClientSession::Host, public std::ena
 
   Result<void> AwaitClose(milliseconds timeout) {
     std::unique_lock lock(mutex_);
-    if (changed_.wait_for(lock, timeout, [this] { return closed_; })) {
+    if (changed_.wait_for(lock, timeout, [this] { return quiet_; })) {
       return {};
     }
     return Fail(ErrorKind::kTimeout, fmt::format("{} ms passed awaiting that {} closes the connection",
@@ -328,11 +331,20 @@ class ClientConnection::Impl final : public ClientSession::Host, public std::ena
   }
 
   void OnClosed(Error error) {
-    session_.OnClosed(error);
+    MarkClosed(error);
+    session_.OnClosed(std::move(error));
     const std::lock_guard lock(mutex_);
-    closed_ = true;
-    end_ = std::move(error);
+    quiet_ = true;
     changed_.notify_all();
+  }
+
+  void MarkClosed(const Error& error) {
+    const std::lock_guard lock(mutex_);
+    if (!closed_) {
+      closed_ = true;
+      end_ = error;
+      changed_.notify_all();
+    }
   }
 
   void Publish() {
@@ -368,7 +380,8 @@ class ClientConnection::Impl final : public ClientSession::Host, public std::ena
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  bool closed_ = false;
+  bool closed_ = false;  // Before the calls learn it, so that whoever sees a call fail sees this as well.
+  bool quiet_ = false;   // After they did: no callback can come any more.
   Error end_;
   Negotiated negotiated_;
   std::deque<Bytes> unmatched_;

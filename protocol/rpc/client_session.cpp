@@ -14,6 +14,8 @@ constexpr std::size_t kTokenSize = 16;
 constexpr std::size_t kTrailerAlignment = 16;
 constexpr std::uint64_t kOwnFeatures = kFeatureSecurityMultiplexing | kFeatureKeepOnOrphan;
 constexpr std::size_t kFragmentSlack = 64;
+/// Call ids whose late replies are still known to be nobody's.
+constexpr std::size_t kMaxAbandoned = 1024;
 
 Error MakeError(ErrorKind kind, std::string message, std::uint32_t status = 0) {
   return Error{kind, status, std::move(message)};
@@ -282,6 +284,9 @@ void ClientSession::Abandon(std::uint64_t ticket, Error error) {
       continue;
     }
     abandoned_.insert(entry->first);
+    if (abandoned_.size() > kMaxAbandoned) {
+      abandoned_.erase(abandoned_.begin());
+    }
     host_.Send(EncodePdu(PacketType::kOrphaned, kFirstFrag | kLastFrag, entry->first, {}), {});
     const bool keep = (negotiated_.features & kFeatureKeepOnOrphan) != 0;
     if (!keep && state_ == State::kBound) {
@@ -334,8 +339,8 @@ void ClientSession::Fatal(Error error) {
   if (state_ == State::kClosed) {
     return;
   }
-  OnClosed(error);
-  host_.Close(error);
+  host_.Close(error);  // First: whoever sees a call fail must see the connection closed.
+  OnClosed(std::move(error));
 }
 
 void ClientSession::OnClosed(Error error) {

@@ -218,6 +218,16 @@ TEST_F(Octets, AContextIdDoesNotChangeItsInterface) {
   EXPECT_TRUE(ack->secondary_address.empty());
 }
 
+TEST_F(Octets, OnlyKnownFeaturesAreAcknowledged) {
+  Open();
+  BindBody body{.max_xmit = 5840, .max_recv = 5840};
+  body.contexts.push_back({0, kEcho, {FeatureSyntax(0xFF)}});
+  const auto ack = ParseBindAck(Exchange(EncodePdu(PacketType::kBind, 3, 1, EncodeBindBody(body))));
+  ASSERT_TRUE(ack);
+  EXPECT_EQ(ack->results.at(0).verdict, 3);
+  EXPECT_EQ(ack->results.at(0).reason, 3);
+}
+
 TEST_F(Octets, SecurityContextsAboveTheLimitAreRefused) {
   options_.limits.auth_contexts_per_connection = 2;
   Open();

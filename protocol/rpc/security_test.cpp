@@ -76,6 +76,25 @@ TEST_F(SecurityPolicy, WrongPasswordIsDeniedWithNtlm) {
   ExpectAlive();
 }
 
+TEST_F(SecurityPolicy, TheServersOwnLogSaysWhyALogonFailed) {
+  std::mutex mutex;
+  std::vector<std::string> reasons;
+  Signal told;
+  options_.trouble_observer = [&](std::uint64_t, const Endpoint& peer, const std::string& reason) {
+    const std::lock_guard lock(mutex);
+    EXPECT_EQ(peer.host, "127.0.0.1");
+    reasons.push_back(reason);
+    told.Set();
+  };
+  Serve();
+  Security security = Private();
+  security.credentials.password = "guess";
+  EXPECT_FALSE(Connect({.security = security})->Call(kEcho, kOpEcho, {}));
+  ASSERT_TRUE(told.Await());
+  const std::lock_guard lock(mutex);
+  EXPECT_THAT(reasons.at(0), HasSubstr("wrong password for DMRP\\dmrp-admin"));
+}
+
 TEST_F(SecurityPolicy, WrongPasswordAtConnectLevelIsDeniedToo) {
   Serve();
   Security security = Secured(AuthType::kNtlm, AuthLevel::kConnect);

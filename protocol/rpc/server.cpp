@@ -147,7 +147,7 @@ class Server::Impl::Connection final : public ServerSession::Host,
     asio::post(strand_, [self = shared_from_this()] {
       self->AwaitHandshake();
       self->stream_->Start({.pdu = [self](Bytes pdu) { self->OnPdu(std::move(pdu)); },
-                            .closed = [self](const Error&) { self->OnClosed(); }});
+                            .closed = [self](const Error& error) { self->OnClosed(error); }});
     });
   }
 
@@ -193,6 +193,7 @@ class Server::Impl::Connection final : public ServerSession::Host,
   void Close(std::string reason) override {
     stream_->CloseAfterFlush(Error{ErrorKind::kMalformed, 0, std::move(reason)});
   }
+  void Refused(std::string reason) override { Tell(reason); }
   [[nodiscard]] bool observing() const override {
     return static_cast<bool>(server_->options().frame_observer);
   }
@@ -239,11 +240,20 @@ class Server::Impl::Connection final : public ServerSession::Host,
     AwaitNext();
   }
 
-  void OnClosed() {
+  void OnClosed(const Error& error) {
     closed_ = true;
+    if (error.kind != ErrorKind::kUnavailable) {
+      Tell(error.message);
+    }
     timer_.cancel();
     session_.CancelAll();
     server_->Remove(id_, group_);
+  }
+
+  void Tell(const std::string& reason) const {
+    if (server_->options().trouble_observer) {
+      server_->options().trouble_observer(id_, peer_, reason);
+    }
   }
 
   void AwaitHandshake() {

@@ -58,6 +58,11 @@ struct Interface {
 /// Answers for interfaces that were not registered, at bind time; nullopt rejects the presentation context.
 using InterfaceResolver = std::function<std::optional<Interface>(const SyntaxId& interface)>;
 
+/// Told why a peer was refused or cut off: failed logons, broken PDUs, limits, time-outs. The peer itself
+/// learns less. Called from the runtime's threads; must not block.
+using TroubleObserver =
+    std::function<void(std::uint64_t connection_id, const Endpoint& peer, const std::string& reason)>;
+
 /// Bounds of what peers can make a server keep. A peer that exceeds one is refused or disconnected.
 struct ServerLimits {
   std::size_t connections = 256;
@@ -94,6 +99,7 @@ struct ServerOptions {
   std::chrono::milliseconds stop_timeout{5'000};  ///< what the destructor gives Stop
   ServerLimits limits{};
   FrameObserver frame_observer{};
+  TroubleObserver trouble_observer{};
 };
 
 /// Serves interfaces on any number of TCP ports. All members may be called from any thread.
@@ -116,7 +122,8 @@ class Server {
 
   /// Closes the listeners and waits for calls to end; calls that are still running at the deadline see their
   /// stop token set and their connection closed, and are then waited for: handlers must heed the token.
-  /// kTimeout tells that some had to be cut off. Idempotent.
+  /// kTimeout tells that some had to be cut off. Idempotent. Not from a handler or an I/O thread, which it
+  /// waits for.
   Result<void> Stop(std::chrono::milliseconds timeout);
 
   /// Closes a connection at once.

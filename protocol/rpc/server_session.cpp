@@ -296,6 +296,8 @@ Result<Bytes> ServerSession::Authenticate(const PduLayout& layout, std::span<con
     }
     if (close || !alter) {
       Close(reason);
+    } else {
+      host_.Refused(reason);
     }
     return Fail(ErrorKind::kDenied, std::move(reason));
   };
@@ -350,6 +352,9 @@ void ServerSession::OnAuth3(const PduLayout& layout, std::span<const std::byte> 
     return Close("auth3 for no security exchange in progress");
   }
   auto step = found->second.handshake->Next(pdu.subspan(layout.token_begin));
+  if (!step) {
+    host_.Refused(step.error().message);
+  }
   found->second.state = step && step->complete ? AuthContext::State::kReady : AuthContext::State::kFailed;
 }
 

@@ -31,6 +31,8 @@ class ServerSession {
     virtual void Dispatch(std::uint64_t ticket, Interface entry, CallContext call, Bytes stub) = 0;
     /// Closes the connection once everything sent so far is out.
     virtual void Close(std::string reason) = 0;
+    /// Something was refused that does not end the connection.
+    virtual void Refused(std::string reason) = 0;
     [[nodiscard]] virtual bool observing() const = 0;
     virtual void Observe(std::span<const std::byte> pdu, std::span<const std::byte> clear_stub) = 0;
   };

@@ -44,6 +44,7 @@ class FakeServerHost final : public ServerSession::Host {
     dispatched.push_back({ticket, std::move(call), std::move(stub)});
   }
   void Close(std::string reason) override { closed = std::move(reason); }
+  void Refused(std::string reason) override { refused.push_back(std::move(reason)); }
   [[nodiscard]] bool observing() const override { return true; }
   void Observe(std::span<const std::byte> pdu, std::span<const std::byte> clear_stub) override {
     observed.emplace_back(pdu.begin(), pdu.end());
@@ -55,6 +56,7 @@ class FakeServerHost final : public ServerSession::Host {
   std::vector<Bytes> sent;
   std::vector<Dispatched> dispatched;
   std::optional<std::string> closed;
+  std::vector<std::string> refused;
   std::vector<Bytes> observed;
   std::vector<Bytes> clear;
 };
