@@ -59,7 +59,9 @@ class ServerObject : public ConformanceTest {
 TEST_F(ServerObject, HasAllVolumeInterfacesBesideIVolumeClient4) {
   Checks("DMRP-0243");
   auto object = Need(lab().Host())->Activate(IID_IVolumeClient4);
-  if (!object) GTEST_SKIP() << "the target has no IVolumeClient4";
+  if (!object) {
+    GTEST_SKIP() << "the target has no IVolumeClient4";
+  }
   for (const Asked& other : kVolumeInterfaces) {
     auto reference = object->QueryInterface(other.interface->iid);
     ASSERT_TRUE(reference) << other.interface->name;

@@ -41,8 +41,9 @@ TEST_P(AuthenticationLevel, IsAcceptedOrRefusedEachTime) {
     accepted += session && (*session)->EnumDisks().succeeded() ? 1 : 0;
   }
   EXPECT_TRUE(accepted == 0 || accepted == 2);
-  if (GetParam() == rpc::AuthLevel::kPrivacy)
+  if (GetParam() == rpc::AuthLevel::kPrivacy) {
     EXPECT_EQ(accepted, 2) << "the level that everybody has to offer";
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(All, AuthenticationLevel,

@@ -28,7 +28,9 @@ TEST_P(DiskInfo, CountsRegionsAndFreeBytes) {
   Checks(third() ? "DMRP-0181" : "DMRP-0135", third() ? "DMRP-0185" : "DMRP-0139");
   std::int64_t free = 0;
   const auto regions = RegionsNow(session());
-  for (const REGION_INFO_EX& region : regions) free += harness::IsFree(region) ? region.length : 0;
+  for (const REGION_INFO_EX& region : regions) {
+    free += harness::IsFree(region) ? region.length : 0;
+  }
   EXPECT_EQ(disk().freeBytes, free);
   EXPECT_EQ(disk().regionCount, regions.size());
 }
@@ -104,7 +106,9 @@ TEST_P(DiskInfo, TellsWhetherItIsReadOnly) {
 TEST_P(DiskInfo, TellsWhetherItCanBecomeDynamic) {
   Checks(third() ? "DMRP-0192" : "DMRP-0145");
   const DISK_INFO_EX info = disk();
-  if (info.bytesPerSector != 512 || kind().style == PARTITIONSTYLE_UNKNOWN) EXPECT_FALSE(info.isUpgradeable);
+  if (info.bytesPerSector != 512 || kind().style == PARTITIONSTYLE_UNKNOWN) {
+    EXPECT_FALSE(info.isUpgradeable);
+  }
 }
 
 // No request is at work, so no task is named; lastKnownState is a state that methods accept.
@@ -126,11 +130,15 @@ TEST_P(DiskInfo, HasNames) {
   for (const auto& [member, text] :
        {std::pair{"name", info.name}, std::pair{"vendor", info.vendor},
         std::pair{"adapterName", info.adapterName}, std::pair{"dgName", info.dgName}}) {
-    if (!text || text->empty()) continue;
+    if (!text || text->empty()) {
+      continue;
+    }
     EXPECT_EQ(text->find(u'\0'), text->size() - 1) << member << " has one null, at its end";
   }
   EXPECT_FALSE(harness::Text(info.vendor).empty()) << "the disk has a model name";
-  if (info.dgid && !info.dgid->empty()) EXPECT_EQ(info.dgid->back(), std::byte{});
+  if (info.dgid && !info.dgid->empty()) {
+    EXPECT_EQ(info.dgid->back(), std::byte{});
+  }
   EXPECT_EQ(harness::Text(info.dgName), "") << "a basic disk is in no disk group";
 }
 
@@ -153,17 +161,24 @@ TEST_P(DiskInfoEx, HasTheStyleAndIdentityOnDisk) {
   EXPECT_EQ(info.partitionStyle, kind().style);
   EXPECT_EQ(info.mbr.has_value(), info.partitionStyle == PARTITIONSTYLE_MBR);
   EXPECT_EQ(info.gpt.has_value(), info.partitionStyle == PARTITIONSTYLE_GPT);
-  if (info.mbr) EXPECT_EQ(info.mbr->signature, layout.signature);
-  if (info.gpt) EXPECT_EQ(info.gpt->diskId, layout.disk_guid);
+  if (info.mbr) {
+    EXPECT_EQ(info.mbr->signature, layout.signature);
+  }
+  if (info.gpt) {
+    EXPECT_EQ(info.gpt->diskId, layout.disk_guid);
+  }
 }
 
 // An MBR holds four partitions and more by its extended one, a GPT as many as its header says.
 TEST_P(DiskInfoEx, TellsHowManyPartitionsItCanHave) {
   Checks("DMRP-0191");
   const DISK_INFO_EX info = disk();
-  if (kind().style == PARTITIONSTYLE_MBR) EXPECT_GE(info.maxPartitionCount, 4U);
-  if (kind().style == PARTITIONSTYLE_GPT)
+  if (kind().style == PARTITIONSTYLE_MBR) {
+    EXPECT_GE(info.maxPartitionCount, 4U);
+  }
+  if (kind().style == PARTITIONSTYLE_GPT) {
     EXPECT_EQ(info.maxPartitionCount, 128U) << "the entries of the GPT attached";
+  }
 }
 
 // devInstId is the path of the device with its class GUID at the end.
@@ -194,12 +209,16 @@ TEST_P(DiskAddress, IsThatOfTheDevice) {
   const DISK_INFO_EX one = DiskNow(session(), 0);
   const DISK_INFO_EX two = DiskNow(session(), 1);
   EXPECT_NE(harness::Text(one.name), harness::Text(two.name));
-  if (third) EXPECT_NE(harness::Text(one.devInstId), harness::Text(two.devInstId));
+  if (third) {
+    EXPECT_NE(harness::Text(one.devInstId), harness::Text(two.devInstId));
+  }
   EXPECT_FALSE(one.portNumber == two.portNumber && one.targetNumber == two.targetNumber &&
                one.lunNumber == two.lunNumber)
       << "two disks at one address";
   harness::Guest* guest = lab().bed().guest();
-  if (guest == nullptr) return;
+  if (guest == nullptr) {
+    return;
+  }
   for (std::size_t i = 0; i < 2; ++i) {
     const DISK_INFO_EX disk = DiskNow(session(), i);
     // .../host2/target2:0:1/2:0:1:0

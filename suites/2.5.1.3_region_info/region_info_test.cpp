@@ -37,7 +37,9 @@ TEST_P(MbrRegionInfo, HasTheTypeByteOnDisk) {
   ASSERT_THAT(Disagreements(regions, LayoutOf()), IsEmpty());
   std::multiset<std::uint32_t> types;
   for (const REGION_INFO_EX& region : regions) {
-    if (!harness::IsFree(region)) types.insert(region.mbr->partitionType);
+    if (!harness::IsFree(region)) {
+      types.insert(region.mbr->partitionType);
+    }
   }
   EXPECT_EQ(types, (std::multiset<std::uint32_t>{0x01, 0x04, 0x05, 0x07, 0x0A, 0x0B, 0x12, 0x42, 0x83}));
 }
@@ -94,8 +96,9 @@ TEST_F(GptRegionInfo, HasTheEntrysTypeIdentityAndAttributes) {
   Checks("DMRP-0230", "DMRP-0231", "DMRP-0232", "DMRP-0227", "DMRP-0226", "DMRP-0177");
   const auto regions = RegionsNow(session());
   EXPECT_THAT(Disagreements(regions, LayoutOf()), IsEmpty());
-  for (const REGION_INFO_EX& region : regions)
+  for (const REGION_INFO_EX& region : regions) {
     EXPECT_EQ(region.partitionStyle, PARTITIONSTYLE_GPT) << ToText(region);
+  }
 }
 
 // name is the entry's name, null-terminated, characters beyond ASCII included.
@@ -113,7 +116,9 @@ TEST_F(GptRegionInfo, NumbersPartitions) {
   Checks("DMRP-0237", "DMRP-0225", "DMRP-0223", "DMRP-0224");
   const harness::DiskLayout layout = LayoutOf();
   for (const REGION_INFO_EX& region : RegionsNow(session())) {
-    if (harness::IsFree(region)) continue;
+    if (harness::IsFree(region)) {
+      continue;
+    }
     const auto* partition = layout.FindAt(static_cast<std::uint64_t>(region.start));
     ASSERT_NE(partition, nullptr) << ToText(region);
     EXPECT_EQ(region.currentPartitionNumber, partition->number) << ToText(region);

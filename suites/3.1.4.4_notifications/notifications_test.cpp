@@ -70,8 +70,12 @@ TEST_P(Notifications, HoldStructuresInCLayout) {
     EXPECT_THAT(read.anomalies, IsEmpty());
     std::optional<Pointers> layout;
     for (std::size_t i = 0; i < read.items.size(); ++i) {
-      if (!read.frames[i].pointers) continue;
-      if (layout) EXPECT_EQ(*layout, *read.frames[i].pointers) << "one machine has one layout";
+      if (!read.frames[i].pointers) {
+        continue;
+      }
+      if (layout) {
+        EXPECT_EQ(*layout, *read.frames[i].pointers) << "one machine has one layout";
+      }
       layout = read.frames[i].pointers;
       // Written again by the layout rules, the frame has the same octets.
       const auto again = WriteNotifications({&read.items[i], 1}, *read.frames[i].pointers);
@@ -99,8 +103,9 @@ TEST_P(Notifications, HaveTheStructuresOfTheClientsInterface) {
   EXPECT_TRUE(region_seen);
   const auto objects = SessionOf(GetParam()).sink().Objects();
   for (const ReceivedObject& object : objects) {
-    if (object.disk)
+    if (object.disk) {
       EXPECT_EQ(harness::Narrow(*object.disk), harness::Narrow(DiskNow(SessionOf(GetParam()))));
+    }
   }
 }
 
@@ -113,7 +118,9 @@ TEST_P(Notifications, PrecedeTheReply) {
   ASSERT_THAT(made, Succeeds());
   int counted = 0;
   for (const auto& notification : session.sink().All()) {
-    if (notification.number <= mark) continue;
+    if (notification.number <= mark) {
+      continue;
+    }
     EXPECT_LE(notification.received, made.call.replied);
     ++counted;
   }
@@ -148,7 +155,9 @@ TEST_P(Notifications, SayNothingAboutATaskThatIsOver) {
   ASSERT_THAT(session.CreatePartition(Spec(free, REGION_PRIMARY, free.start, MiB(4))), Succeeds());
   int frames = 0;
   for (const ReceivedObject& object : session.sink().Objects()) {
-    if (object.type == DMNOTIFY_TASK_INFO && object.id == made->tinfo.id) ++frames;
+    if (object.type == DMNOTIFY_TASK_INFO && object.id == made->tinfo.id) {
+      ++frames;
+    }
   }
   EXPECT_LE(frames, 1) << "one completion notification is allowed";
 }

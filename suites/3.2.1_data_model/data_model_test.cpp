@@ -23,8 +23,9 @@ TEST_F(DataModel, IsCompleteAtStartUp) {
   Checks("DMRP-0512", "DMRP-0513", "DMRP-0498", "DMRP-0481", "DMRP-0482", "DMRP-0517");
   StartWith({{kBlank.Spec(), Table(std::string(kTable))}, {kGpt4Kn.Spec(), {}}});
   Session& session = SessionOf(Revision::kIVolumeClient3);
-  for (std::size_t i = 0; i < 2; ++i)
+  for (std::size_t i = 0; i < 2; ++i) {
     EXPECT_THAT(Disagreements(RegionsNow(session, i), LayoutOf(i)), IsEmpty());
+  }
   EXPECT_THAT(session.EnumTasks()->taskList, IsEmpty());
 }
 
@@ -39,7 +40,9 @@ TEST_F(DataModel, NamesEveryObjectOnce) {
     EXPECT_TRUE(ids.insert(disk.id).second) << disk.id;
     for (const REGION_INFO_EX& region : view.RegionsOf(disk.id)) {
       EXPECT_TRUE(ids.insert(region.id).second) << region.id;
-      if (region.fsId != 0) EXPECT_TRUE(ids.insert(region.fsId).second) << region.fsId;
+      if (region.fsId != 0) {
+        EXPECT_TRUE(ids.insert(region.fsId).second) << region.fsId;
+      }
       EXPECT_EQ(region.diskId, disk.id);
       EXPECT_NE(view.FindDisk(region.diskId), nullptr);
     }
@@ -57,8 +60,12 @@ TEST_F(DataModel, AcceptsTheInitialLastKnownState) {
   ASSERT_THAT(made, Succeeds());
   const auto objects = session.sink().Objects();
   for (const ReceivedObject& object : objects) {
-    if (object.type != DMNOTIFY_REGION_INFO || object.action != LDMACTION_CREATED) continue;
-    if (object.id != made->tinfo.storageId) continue;
+    if (object.type != DMNOTIFY_REGION_INFO || object.action != LDMACTION_CREATED) {
+      continue;
+    }
+    if (object.id != made->tinfo.storageId) {
+      continue;
+    }
     EXPECT_THAT(session.MarkActivePartition(object.id, object.lastKnownState), Succeeds());
   }
 }
@@ -106,7 +113,9 @@ TEST_F(DataModel, ForgetsClientsAtARestart) {
   const StorageView view = Need(session->View());
   ASSERT_FALSE(view.disks.empty());
   for (const REGION_INFO_EX& region : view.RegionsOf(view.disks.front().id)) {
-    if (region.regionType != REGION_FREE) continue;
+    if (region.regionType != REGION_FREE) {
+      continue;
+    }
     EXPECT_THAT(session->CreatePartition(Spec(region, REGION_PRIMARY, region.start, MiB(8))), Succeeds());
     break;
   }

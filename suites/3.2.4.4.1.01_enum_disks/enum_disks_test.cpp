@@ -34,10 +34,16 @@ TEST_P(EnumDisks, ListsEachDiskOfTheMachineOnce) {
 
   ASSERT_THAT(reply, Succeeds());
   std::set<LdmObjectId> ids;
-  for (const DISK_INFO_EX& disk : reply.value.disks) ids.insert(disk.id);
+  for (const DISK_INFO_EX& disk : reply.value.disks) {
+    ids.insert(disk.id);
+  }
   EXPECT_EQ(ids.size(), reply.value.disks.size()) << "an id appears twice";
-  for (std::size_t i = 0; i < 3; ++i) EXPECT_TRUE(ids.contains(lab().DiskId(i)));
-  if (target().kind != harness::TargetKind::kAddress) EXPECT_EQ(reply.value.disks.size(), 3U);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_TRUE(ids.contains(lab().DiskId(i)));
+  }
+  if (target().kind != harness::TargetKind::kAddress) {
+    EXPECT_EQ(reply.value.disks.size(), 3U);
+  }
 }
 
 // Each entry is filled with the data of its disk: members that identify it agree with what was attached.

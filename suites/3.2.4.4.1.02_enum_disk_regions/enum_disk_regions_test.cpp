@@ -105,7 +105,9 @@ TEST_P(EnumDiskRegions, HasZerosWhereNothingIsAssociated) {
   for (const REGION_INFO_EX& region : RegionsNow(session())) {
     EXPECT_EQ(region.taskId, 0) << ToText(region);
     EXPECT_EQ(region.volId, 0) << "a basic disk has no volumes: " << ToText(region);
-    if (harness::IsFree(region)) EXPECT_EQ(region.fsId, 0) << ToText(region);
+    if (harness::IsFree(region)) {
+      EXPECT_EQ(region.fsId, 0) << ToText(region);
+    }
     EXPECT_EQ(region.status, REGIONSTATUS_OK) << ToText(region);
   }
 }
@@ -125,11 +127,13 @@ TEST_P(EnumDiskRegions, AgreesWithTheOtherRevision) {
   const auto mine = RegionsNow(session());
   const auto theirs = RegionsNow(SessionOf(third() ? Revision::kIVolumeClient : Revision::kIVolumeClient3));
   ASSERT_EQ(mine.size(), theirs.size());
-  for (std::size_t i = 0; i < mine.size(); ++i)
+  for (std::size_t i = 0; i < mine.size(); ++i) {
     EXPECT_EQ(harness::Narrow(mine[i]), harness::Narrow(theirs[i]));
+  }
   if (third()) {
-    for (const REGION_INFO_EX& region : mine)
+    for (const REGION_INFO_EX& region : mine) {
       EXPECT_EQ(region.partitionStyle, DiskNow(session()).partitionStyle);
+    }
   }
 }
 

@@ -24,7 +24,9 @@ struct Broken {
 
 const REGION_INFO_EX& OfType(const StorageView& view, LdmObjectId disk, REGIONTYPE type) {
   for (const REGION_INFO_EX& region : view.RegionsOf(disk)) {
-    if (region.regionType == type) return region;
+    if (region.regionType == type) {
+      return region;
+    }
   }
   return view.RegionsOf(disk).front();
 }

@@ -134,7 +134,9 @@ TEST_P(CreatePartition, TakesTheSpaceFromTheFreeRegion) {
   })) << "no notification about the free region";
   std::int64_t free = 0;
   for (const REGION_INFO_EX& region : RegionsNow(session())) {
-    if (harness::IsFree(region)) free += region.length;
+    if (harness::IsFree(region)) {
+      free += region.length;
+    }
   }
   EXPECT_EQ(disk().freeBytes, free);
 }
@@ -272,7 +274,9 @@ TEST_P(CreatePartitionExtent, StartsInTheMiddleOfAFreeRegion) {
 // Four primaries fill an MBR; each is told apart by its own region, and the fifth is refused.
 TEST_P(CreatePartitionExtent, MakesAsManyAsTheTableHolds) {
   Checks("DMRP-0612", "DMRP-0191", "DMRP-0611");
-  if (kind().style != PARTITIONSTYLE_MBR) GTEST_SKIP() << "an MBR's limit";
+  if (kind().style != PARTITIONSTYLE_MBR) {
+    GTEST_SKIP() << "an MBR's limit";
+  }
   const std::size_t already = LayoutOf().partitions.size();
   for (std::size_t made = already; made < 4; ++made) {
     const REGION_INFO_EX free = FreeRegion(session());
@@ -281,7 +285,9 @@ TEST_P(CreatePartitionExtent, MakesAsManyAsTheTableHolds) {
     ASSERT_THAT(session().CreatePartition(Spec(free, REGION_PRIMARY, free.start, length)), Succeeds())
         << made;
   }
-  if (third()) EXPECT_GE(disk().maxPartitionCount, 4U);
+  if (third()) {
+    EXPECT_GE(disk().maxPartitionCount, 4U);
+  }
   const Observation before = ObserveAll(session());
   const REGION_INFO_EX free = FreeRegion(session());
   EXPECT_THAT(session().CreatePartition(Spec(free, REGION_PRIMARY, free.start, free.length)), Refused());

@@ -27,7 +27,9 @@ class DeletePartition : public DiskKindTest {
   }
   REGION_INFO_EX Victim() {
     for (const REGION_INFO_EX& region : RegionsNow(session())) {
-      if (region.id == region_id_) return region;
+      if (region.id == region_id_) {
+        return region;
+      }
     }
     ADD_FAILURE() << "the partition is gone";
     return {};
@@ -101,7 +103,9 @@ TEST_P(DeletePartition, GivesTheSpaceBack) {
   std::int64_t free = 0;
   bool covered = false;
   for (const REGION_INFO_EX& region : RegionsNow(session())) {
-    if (!harness::IsFree(region)) continue;
+    if (!harness::IsFree(region)) {
+      continue;
+    }
     free += region.length;
     covered = covered ||
               (region.start <= victim.start && victim.start + victim.length <= region.start + region.length);
@@ -113,7 +117,9 @@ TEST_P(DeletePartition, GivesTheSpaceBack) {
 TEST_P(DeletePartition, DeletesTheFileSystemObject) {
   Checks("DMRP-0673", "DMRP-0460");
   const REGION_INFO_EX victim = Victim();
-  if (victim.fsId == 0) GTEST_SKIP() << "the partition has no file system object";
+  if (victim.fsId == 0) {
+    GTEST_SKIP() << "the partition has no file system object";
+  }
   const std::uint64_t mark = session().sink().Count();
   ASSERT_THAT(session().DeletePartition(SpecOf(victim)), Succeeds());
   EXPECT_THAT(session().sink().Objects(mark),
@@ -160,7 +166,9 @@ start=34816, size=8192, type=7
   REGION_INFO_EX Drive(std::size_t number) {
     std::vector<REGION_INFO_EX> drives;
     for (const REGION_INFO_EX& region : RegionsNow(session())) {
-      if (region.regionType == REGION_LOGICAL) drives.push_back(region);
+      if (region.regionType == REGION_LOGICAL) {
+        drives.push_back(region);
+      }
     }
     return drives.at(number);
   }
@@ -184,7 +192,9 @@ TEST_P(DeleteLogicalDrive, MendsTheChain) {
 // An extended partition with drives in it is in use; one without can be deleted.
 TEST_P(DeleteLogicalDrive, DeletesAnEmptyExtendedPartition) {
   Checks("DMRP-0665", "DMRP-0670");
-  for (int i = 0; i < 3; ++i) ASSERT_THAT(session().DeletePartition(SpecOf(Drive(0))), Succeeds());
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_THAT(session().DeletePartition(SpecOf(Drive(0))), Succeeds());
+  }
   const auto regions = RegionsNow(session());
   auto extended = std::ranges::find(regions, REGION_EXTENDED, &REGION_INFO_EX::regionType);
   ASSERT_NE(extended, regions.end());
@@ -272,8 +282,9 @@ class DeletePartitionInUse : public RevisionTest {
   void HoldOpen() {
     NeedsCapability("execute");
     Start({kMbr512});
-    if (lab().bed().guest() == nullptr)
+    if (lab().bed().guest() == nullptr) {
       GTEST_SKIP() << "needs a machine in which a program can hold the partition";
+    }
     const REGION_INFO_EX free = FreeRegion(session());
     const auto made = session().CreatePartition(Spec(free, REGION_PRIMARY, free.start, MiB(16)));
     ASSERT_THAT(made, Succeeds());
@@ -286,7 +297,9 @@ class DeletePartitionInUse : public RevisionTest {
   }
   REGION_SPEC Held() {
     for (const REGION_INFO_EX& region : RegionsNow(session())) {
-      if (region.id == region_id_) return SpecOf(region);
+      if (region.id == region_id_) {
+        return SpecOf(region);
+      }
     }
     return {};
   }

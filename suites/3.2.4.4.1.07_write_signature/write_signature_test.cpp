@@ -100,7 +100,9 @@ INSTANTIATE_TEST_SUITE_P(
                           Wrong{"DiskIsARegion",
                                 [](LdmObjectId& id, std::int64_t& state, const StorageView& view) {
                                   for (const auto& [disk, regions] : view.regions) {
-                                    if (regions.empty()) continue;
+                                    if (regions.empty()) {
+                                      continue;
+                                    }
                                     id = regions.front().id;
                                     state = regions.front().lastKnownState;
                                   }
@@ -112,8 +114,9 @@ INSTANTIATE_TEST_SUITE_P(
                           Wrong{"StateOfAnotherDisk",
                                 [](LdmObjectId& id, std::int64_t& state, const StorageView& view) {
                                   for (const DISK_INFO_EX& disk : view.disks) {
-                                    if (disk.id != id && disk.lastKnownState != state)
+                                    if (disk.id != id && disk.lastKnownState != state) {
                                       state = disk.lastKnownState;
+                                    }
                                   }
                                   state += 1000;
                                 }})),

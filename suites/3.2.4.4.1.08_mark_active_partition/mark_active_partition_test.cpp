@@ -23,7 +23,9 @@ class MarkActivePartition : public RevisionTest {
   REGION_INFO_EX Primary(std::size_t number) {
     std::vector<REGION_INFO_EX> primaries;
     for (const REGION_INFO_EX& region : RegionsNow(session())) {
-      if (region.regionType == REGION_PRIMARY) primaries.push_back(region);
+      if (region.regionType == REGION_PRIMARY) {
+        primaries.push_back(region);
+      }
     }
     return primaries.at(number);
   }

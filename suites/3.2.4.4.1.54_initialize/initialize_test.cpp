@@ -186,7 +186,9 @@ TEST_P(Initialize, NeverGivesAClientIdAgain) {
     const auto reply = client.Initialize();
     ASSERT_THAT(reply, Succeeds());
     EXPECT_TRUE(ids.insert(reply->clientId).second) << reply->clientId;
-    if (i % 2 == 0) EXPECT_THAT(client.Uninitialize(), Succeeds());
+    if (i % 2 == 0) {
+      EXPECT_THAT(client.Uninitialize(), Succeeds());
+    }
   }
   Session& viewer = SessionOf(GetParam());
   const StorageView view = Need(viewer.View());

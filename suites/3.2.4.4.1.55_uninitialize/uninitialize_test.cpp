@@ -72,7 +72,9 @@ TEST_P(Uninitialize, AllowsANewBeginning) {
   const LdmObjectId before = client.client_id();
   ASSERT_THAT(client.Uninitialize(), Succeeds());
   const auto again = client.Initialize();
-  if (!again.succeeded()) GTEST_SKIP() << "messages after Uninitialize may be ignored";
+  if (!again.succeeded()) {
+    GTEST_SKIP() << "messages after Uninitialize may be ignored";
+  }
   EXPECT_NE(again->clientId, before);
   const LdmObjectId made = Change();
   EXPECT_TRUE(client.sink().WaitFor(harness::Action(DMNOTIFY_REGION_INFO, LDMACTION_CREATED, made),

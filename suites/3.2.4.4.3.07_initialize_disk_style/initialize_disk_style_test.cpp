@@ -178,7 +178,9 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"DiskIsARegion", "DMRP-1575",
               [](InitializeDiskStyleRequest& r, const StorageView& view) {
                 for (const auto& [disk, regions] : view.regions) {
-                  if (!regions.empty()) r.diskId = regions.front().id;
+                  if (!regions.empty()) {
+                    r.diskId = regions.front().id;
+                  }
                 }
               }},
         Wrong{"StateOneBelow", "DMRP-1575",

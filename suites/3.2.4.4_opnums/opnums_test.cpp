@@ -16,7 +16,9 @@ std::vector<Number> ReservedNumbers() {
   std::vector<Number> numbers;
   for (const InterfaceInfo* interface : {&kIVolumeClient, &kIVolumeClient3}) {
     for (const MethodInfo& method : interface->methods) {
-      if (method.reserved) numbers.push_back({interface, method.opnum});
+      if (method.reserved) {
+        numbers.push_back({interface, method.opnum});
+      }
     }
   }
   return numbers;

@@ -14,9 +14,10 @@ struct Method {
 template <typename Reply>
 bool Denied(const Outcome<Reply>& outcome) {
   const bool denied = ::testing::Matches(DeniesAccess())(outcome);
-  if (!denied)
+  if (!denied) {
     ADD_FAILURE() << "Expected: access denied\n  Actual: " << ResultText(outcome) << "\n"
                   << outcome.call.text;
+  }
   return denied;
 }
 
@@ -41,7 +42,9 @@ std::vector<Method> Methods() {
        [](Session& s, const StorageView& v) {
          DeletePartitionRequest request;
          for (const REGION_INFO_EX& region : v.RegionsOf(v.disks.front().id)) {
-           if (region.regionType == REGION_PRIMARY) request.partitionSpec = SpecOf(region);
+           if (region.regionType == REGION_PRIMARY) {
+             request.partitionSpec = SpecOf(region);
+           }
          }
          request.force = true;
          return Denied(s.Call<DeletePartitionReply>(s.interface(), "DeletePartition", request));
@@ -50,7 +53,9 @@ std::vector<Method> Methods() {
        [](Session& s, const StorageView& v) {
          MarkActivePartitionRequest request;
          for (const REGION_INFO_EX& region : v.RegionsOf(v.disks.front().id)) {
-           if (region.regionType != REGION_PRIMARY) continue;
+           if (region.regionType != REGION_PRIMARY) {
+             continue;
+           }
            request.regionId = region.id;
            request.regionLastKnownState = region.lastKnownState;
          }
@@ -107,7 +112,9 @@ TEST_P(AccessOfUsers, IsDenied) {
   Checks("DMRP-0519", "DMRP-0520", revision == Revision::kIVolumeClient ? "DMRP-0015" : "DMRP-0017",
          "DMRP-0016", "DMRP-0018");
   const harness::Account* user = target().Find(harness::Role::kUser);
-  if (user == nullptr) GTEST_SKIP() << "the target file names no account without rights";
+  if (user == nullptr) {
+    GTEST_SKIP() << "the target file names no account without rights";
+  }
   StartSharedWith("access", {{kBlank.Spec(), Table("label: dos\nstart=2048, size=16384, type=7\n")}});
   Session& administrator = SessionOf(revision);
   const Observation before = ObserveAll(administrator);
@@ -139,14 +146,18 @@ TEST_P(AccessOfManagers, IsGranted) {
   const auto& [revision, role] = GetParam();
   Checks("DMRP-0519", "DMRP-0014");
   const harness::Account* account = target().Find(role);
-  if (account == nullptr) GTEST_SKIP() << "the target file names no account of this kind";
+  if (account == nullptr) {
+    GTEST_SKIP() << "the target file names no account of this kind";
+  }
   Start({kMbr512});
   auto host = Need(lab().NewHost(*account));
   auto session = Need(host->Open({.revision = revision, .name = "manager", .account = {}, .auth_level = {}}));
   ASSERT_TRUE(session->initialized());
   const StorageView view = Need(session->View());
   for (const REGION_INFO_EX& region : view.RegionsOf(lab().DiskId(0))) {
-    if (region.regionType != REGION_FREE) continue;
+    if (region.regionType != REGION_FREE) {
+      continue;
+    }
     EXPECT_THAT(session->CreatePartition(Spec(region, REGION_PRIMARY, region.start, MiB(4))), Succeeds());
     return;
   }

@@ -123,7 +123,9 @@ TEST_F(LocalEvents, ARemovedDiskIsDeletedAndNotified) {
   }
   const StorageView after = Need(third_->View());
   EXPECT_EQ(after.FindDisk(disk->id), nullptr);
-  for (const REGION_INFO_EX& region : regions) EXPECT_EQ(after.FindRegion(region.id), nullptr);
+  for (const REGION_INFO_EX& region : regions) {
+    EXPECT_EQ(after.FindRegion(region.id), nullptr);
+  }
   EXPECT_THAT(third_->EnumDiskRegions(disk->id), Refused()) << "the id names nothing any more";
 }
 
