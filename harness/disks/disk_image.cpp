@@ -88,13 +88,13 @@ Result<DiskImage> CreateDiskImage(const DiskSpec& spec, const std::filesystem::p
   const auto raw = directory / (stem + ".raw");
   const auto qcow2 = directory / (stem + ".qcow2");
   image.path = spec.format == DiskFormat::kRaw ? raw : qcow2;
-  if (std::filesystem::exists(image.path)) {
+  std::error_code trouble;
+  if (std::filesystem::exists(image.path, trouble)) {
     return Fail(ErrorKind::kUsage, fmt::format("{} exists already", image.path.string()));
   }
   Launcher launcher;
   if (spec.label != DiskLabel::kNone || spec.format == DiskFormat::kRaw) {
     std::ofstream(raw, std::ios::binary).close();
-    std::error_code trouble;
     std::filesystem::resize_file(raw, spec.size, trouble);
     if (trouble) {
       return FailErrno(fmt::format("making {} of {} octets", raw.string(), spec.size), trouble.value());

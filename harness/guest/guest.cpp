@@ -100,10 +100,14 @@ Result<void> Guest::StartCapture(const std::filesystem::path& file) {
   if (state_->capturing) {
     return Fail(ErrorKind::kUsage, fmt::format("{} is being captured already", state_->name));
   }
-  auto done = state_->Do("object-add", {{"qom-type", "filter-dump"},
-                                        {"id", "capture"},
-                                        {"netdev", "net0"},
-                                        {"file", std::filesystem::absolute(file).string()}});
+  std::error_code trouble;
+  const auto absolute = std::filesystem::absolute(file, trouble);
+  if (trouble) {
+    return FailErrno("capture file " + file.string(), trouble.value());
+  }
+  auto done = state_->Do(
+      "object-add",
+      {{"qom-type", "filter-dump"}, {"id", "capture"}, {"netdev", "net0"}, {"file", absolute.string()}});
   if (!done) {
     return tl::unexpected(done.error());
   }

@@ -1,6 +1,7 @@
 #include "harness/guest/guest_state.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <set>
 #include <utility>
 
@@ -65,7 +66,7 @@ Result<std::vector<std::string>> StartDiskArguments(Guest::State& state,
     slot.disk = {.id = fmt::format("disk{}", state.next_disk++), .image = image, .guest_device = {}};
     json device = DeviceOf(bus.device, slot.disk.id, image);
     device["bus"] = place.substr(0, colon);
-    device["unit"] = std::stoi(place.substr(colon + 1));
+    device["unit"] = std::atoi(place.c_str() + colon + 1);
     arguments.insert(arguments.end(),
                      {"-blockdev", NodeOf(slot.disk.id, image).dump(), "-device", device.dump()});
     state.disks.emplace(slot.disk.id, std::move(slot));

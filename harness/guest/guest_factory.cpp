@@ -37,7 +37,7 @@ GuestSettings DefaultGuestSettings() {
   settings.machines_file = DMRP_SOURCE_DIRECTORY "/vms/machines.toml";
   settings.cache_directory =
       std::filesystem::path(Setting("XDG_CACHE_HOME", Setting("HOME", "/tmp") + "/.cache")) / "dmrp";
-  settings.run_directory = Setting("DMRP_RUN_DIRECTORY", std::filesystem::temp_directory_path().string());
+  settings.run_directory = Setting("DMRP_RUN_DIRECTORY", Setting("TMPDIR", "/tmp"));
   return settings;
 }
 
@@ -154,7 +154,7 @@ struct GuestFactory::State {
     }
     const auto mark = qmp.Mark();
     if (auto begun = qmp.Execute("migrate-incoming",
-                                 {{"uri", fmt::format("exec:cat '{}'", saved.state.string())}}, deadline);
+                                 {{"uri", "exec:cat " + ShellQuoted(saved.state.string())}}, deadline);
         !begun) {
       return tl::unexpected(begun.error());
     }

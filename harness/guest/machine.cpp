@@ -68,6 +68,11 @@ Result<MachineBus> ReadBus(const toml::table& table, const std::string& name) {
     bus.max_disks = static_cast<std::uint32_t>(reader.Value<std::int64_t>("max_disks"));
   } else {
     bus.slots = reader.Strings("slots");
+    for (const auto& slot : bus.slots) {
+      if (const auto colon = slot.find(':'); colon == std::string::npos || colon + 1 == slot.size()) {
+        return Fail(ErrorKind::kMalformed, fmt::format("[{}] slots: \"{}\" is not BUS:UNIT", name, slot));
+      }
+    }
     bus.drivers = reader.Strings("drivers");
     bus.max_disks = static_cast<std::uint32_t>(bus.slots.size());
   }

@@ -243,6 +243,13 @@ int Serve(const CommandLine& line) {
   if (!line.capture.empty()) {
     options.capture = line.capture;
   }
+  auto fresh = (*factory)->PrepareTemplate(options.machine);
+  if (!fresh) {
+    return FailWith(fresh.error());
+  }
+  if (*fresh) {
+    Say(fmt::format("booted and saved a template of machine {} in {} ms", options.machine, elapsed()));
+  }
   auto guest = (*factory)->Start(options);
   if (!guest) {
     return FailWith(guest.error());

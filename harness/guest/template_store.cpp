@@ -16,6 +16,7 @@
 #include <nettle/sha2.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 namespace dmrp::harness {
 namespace {
@@ -42,7 +43,7 @@ std::string EmulatorIdentity(const std::string& emulator) {
       emulator.find('/') == std::string::npos ? std::getenv("PATH") ? std::getenv("PATH") : "" : "");
   std::filesystem::path file = emulator;
   for (std::string folder; std::getline(path, folder, ':');) {
-    if (std::filesystem::exists(std::filesystem::path(folder) / emulator)) {
+    if (access((std::filesystem::path(folder) / emulator).c_str(), X_OK) == 0) {
       file = std::filesystem::path(folder) / emulator;
       break;
     }
@@ -53,14 +54,6 @@ std::string EmulatorIdentity(const std::string& emulator) {
   }
   return fmt::format("{} {} {}.{}", file.string(), about.st_size, about.st_mtim.tv_sec,
                      about.st_mtim.tv_nsec);
-}
-
-std::string ShellQuoted(const std::string& text) {
-  std::string quoted = "'";
-  for (const char c : text) {
-    quoted += c == '\'' ? "'\\''" : std::string(1, c);
-  }
-  return quoted + "'";
 }
 
 Result<FileDescriptor> Lock(const std::filesystem::path& file, int operation) {
@@ -77,7 +70,9 @@ Result<FileDescriptor> Lock(const std::filesystem::path& file, int operation) {
 }
 
 bool Complete(const std::filesystem::path& folder) {
-  return std::filesystem::exists(folder / "memory") && std::filesystem::exists(folder / "state");
+  std::error_code trouble;
+  return std::filesystem::exists(folder / "memory", trouble) &&
+         std::filesystem::exists(folder / "state", trouble);
 }
 
 }  // namespace
@@ -202,9 +197,11 @@ Result<void> TemplateStore::Make(Launcher& launcher, const MachineConfiguration&
 void TemplateStore::Prune() const {
   std::error_code trouble;
   std::vector<std::pair<std::filesystem::file_time_type, std::filesystem::path>> found;
-  for (const auto& entry : std::filesystem::directory_iterator(directory_, trouble)) {
-    if (entry.is_directory(trouble) && Complete(entry.path())) {
-      found.emplace_back(entry.last_write_time(trouble), entry.path());
+  for (auto entry = std::filesystem::directory_iterator(directory_, trouble);
+       !trouble && entry != std::filesystem::directory_iterator(); entry.increment(trouble)) {
+    std::error_code vanished;
+    if (entry->is_directory(vanished) && Complete(entry->path())) {
+      found.emplace_back(entry->last_write_time(vanished), entry->path());
     }
   }
   std::sort(found.rbegin(), found.rend());

@@ -18,6 +18,15 @@ std::string Tail(const std::string& text) {
   return text.size() <= kTail ? text : "..." + text.substr(text.size() - kTail);
 }
 
+// A value inside a QEMU option, where a comma ends it.
+std::string OptionQuoted(const std::string& text) {
+  std::string quoted;
+  for (const char c : text) {
+    quoted += c == ',' ? ",," : std::string(1, c);
+  }
+  return quoted;
+}
+
 struct SocketPair {
   FileDescriptor ours;
   FileDescriptor theirs;
@@ -36,6 +45,14 @@ Result<SocketPair> MakeSocketPair() {
 std::string ReadTextFile(const std::filesystem::path& path) {
   std::ifstream file(path);
   return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::string ShellQuoted(const std::string& text) {
+  std::string quoted = "'";
+  for (const char c : text) {
+    quoted += c == '\'' ? "'\\''" : std::string(1, c);
+  }
+  return quoted + "'";
 }
 
 std::vector<std::string> CommonArguments(const MachineConfiguration& configuration) {
@@ -85,7 +102,7 @@ Result<std::unique_ptr<VirtualMachine>> VirtualMachine::Start(Launcher& launcher
   if (start.memory != MemoryKind::kAnonymous) {
     type += ",memory-backend=ram";
     add({"-object", fmt::format("memory-backend-file,id=ram,size={}M,mem-path={},share={}",
-                                configuration.machine.memory_mib, start.memory_file.string(),
+                                configuration.machine.memory_mib, OptionQuoted(start.memory_file.string()),
                                 start.memory == MemoryKind::kSharedFile ? "on" : "off")});
   }
   add({"-M", type});

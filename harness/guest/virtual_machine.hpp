@@ -67,6 +67,9 @@ class VirtualMachine {
   Process process_;  // last, so that it ends first
 };
 
+/// One word of a shell command.
+std::string ShellQuoted(const std::string& text);
+
 /// A file's text, empty when it cannot be read.
 std::string ReadTextFile(const std::filesystem::path& path);
 
