@@ -285,6 +285,7 @@ Target DefaultTarget() {
       {Role::kBackupOperator, {"dmrp-operator", "dmrp-Operator-1", "DMRP"}},
       {Role::kUser, {"dmrp-user", "dmrp-User-1", "DMRP"}},
   };
+  target.callback_accounts = {{"dmrp-server", "dmrp-Server-1", "DMRP"}};
   target.capabilities = {"attach",  "detach",  "images", "uevents", "mask-uevents",
                          "restart", "execute", "resize", "bus-ide", "bus-usb"};
   return target;
@@ -319,6 +320,7 @@ Result<Target> ParseTarget(std::string_view text, const std::filesystem::path& f
     target.kind = TargetKind::kAddress;
     target.capabilities.clear();
     target.accounts.clear();
+    target.callback_accounts.clear();
   } else {
     root.Complain(*table.get("kind"), "kind",
                   fmt::format("is \"{}\"; it must be \"bundled\", \"process\" or \"address\"", kind));
