@@ -267,6 +267,13 @@ TEST_F(GuestTest, AKilledServerIsNoticed) {
   EXPECT_TRUE(guest.running());
 }
 
+TEST_F(GuestTest, AColdBootServesToo) {
+  auto guest = factory_->ColdBoot({});
+  ASSERT_TRUE(guest.has_value()) << guest.error().message;
+  std::printf("cold boot: ready after %.0f ms\n", static_cast<double>(guest->times().ready.count()) / 1000);
+  EXPECT_TRUE(guest->server_running());
+}
+
 TEST_F(GuestTest, ClonesStartSideBySide) {
   auto one = std::async(std::launch::async, [] { return factory_->Start(Bare()); });
   auto two = std::async(std::launch::async, [] { return factory_->Start(Bare()); });
