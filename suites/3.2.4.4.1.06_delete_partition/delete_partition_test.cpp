@@ -278,7 +278,7 @@ INSTANTIATE_TEST_SUITE_P(Both, DeletePartitionRefuses,
 // force: without it a partition in use stays; with it the partition goes.
 class DeletePartitionInUse : public RevisionTest {
  protected:
-  // Something in the target's machine holds the partition open for as long as this value lives.
+  // The partition is mounted in the target's machine, as a file system that somebody uses.
   void HoldOpen() {
     NeedsCapability("execute");
     Start({kMbr512});
@@ -291,9 +291,8 @@ class DeletePartitionInUse : public RevisionTest {
     region_id_ = made->tinfo.storageId;
     harness::Guest& guest = *lab().bed().guest();
     const std::string device = "/dev/" + guest.disks().at(0).guest_device + "1";
-    Need(guest.agent().Shell("mkfs.vfat " + device + " >/dev/null 2>&1; mkdir -p /tmp/held && " +
-                             "mount -t vfat " + device + " /tmp/held 2>&1 || { exec 9<" + device +
-                             "; exit 1; }"));
+    Need(guest.agent().Shell("modprobe vfat && mkfs.fat " + device +
+                             " >/dev/null && mkdir -p /tmp/held && mount -t vfat " + device + " /tmp/held"));
   }
   REGION_SPEC Held() {
     for (const REGION_INFO_EX& region : RegionsNow(session())) {
