@@ -4,6 +4,7 @@ If this fails while the C++ suites pass, the two ends of this project agree with
 """
 import queue
 import struct
+from types import SimpleNamespace
 
 import pytest
 from impacket.dcerpc.v5.dcomrt import DCOMConnection, IRemUnknown
@@ -40,6 +41,14 @@ def notified(sink):
             return result
 
 
+@pytest.fixture
+def served_guest(guest):
+    user, password, domain = guest.settings["accounts"]["administrator"]
+    return SimpleNamespace(host=guest.host, user=user, password=password, domain=domain,
+                           clsid=guest.settings["class_id"], callback_address=guest.callback_address,
+                           callback_account=guest.settings["callback_accounts"][0])
+
+
 @pytest.fixture(params=[RPC_C_AUTHN_LEVEL_PKT_PRIVACY, RPC_C_AUTHN_LEVEL_PKT_INTEGRITY],
                 ids=["privacy", "integrity"])
 def volume_client(served_guest, request):
@@ -62,6 +71,7 @@ def regions(client, disk_id, region_type):
     return [region for region in answer["regionList"] if region["regionType"] == region_type]
 
 
+@pytest.mark.requirements("DMRP-0005", "DMRP-0606", interface="IVolumeClient")
 def test_partition_is_created_and_deleted_with_callbacks(volume_client, served_guest):
     with CallbackSink(served_guest.callback_address, *served_guest.callback_account) as sink:
         assert volume_client.initialize(sink.objref())["clientId"] != 0
