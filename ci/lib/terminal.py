@@ -120,6 +120,7 @@ def print_summary(out: Terminal, result: Result, reports: dict[str, str]) -> Non
         case Exit.VIOLATED:
             out.line(out.paint(f"VIOLATED{partial}: {len(result.of(Verdict.VIOLATED))} obligations", "31;1"))
         case _:
-            open_count = sum(each.verdict in (Verdict.UNDECIDED, Verdict.NOT_EXERCISED) for each in needed)
+            lacking = (Verdict.UNDECIDED,) if result.run.partial else (Verdict.UNDECIDED, Verdict.NOT_EXERCISED)
+            open_count = sum(each.verdict in lacking for each in needed)
             out.line(out.paint(f"UNDECIDED{partial}: {open_count} mandatory obligations without a verdict, "
                                f"{len(result.disorder)} disorders of the run", "35;1"))
