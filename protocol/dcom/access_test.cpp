@@ -5,6 +5,10 @@
 #include "protocol/dcom/status.hpp"
 #include "protocol/dcom/test_objects.hpp"
 
+#include <optional>
+#include <stop_token>
+#include <thread>
+
 #include <gtest/gtest.h>
 
 namespace dmrp::dcom {
@@ -166,6 +170,64 @@ TEST(Access, CredentialsOfAnActivationStayWithItsObjects) {
   EXPECT_EQ(caller, "server");
   ASSERT_TRUE(as_admin.interfaces.front()->Call(3, {}));
   EXPECT_EQ(caller, "admin");
+}
+
+TEST(Access, AnonymousCallersAreAPolicy) {
+  Options anonymous = ClientOptions();
+  anonymous.credentials = rpc::Credentials{};
+  anonymous.credentials->anonymous = true;
+  const auto client = StartRuntime(anonymous);
+  const auto strict = StartEchoServer(ServerOptions());
+  EXPECT_EQ(FailureOf(ActivateEcho(*client, *strict)).kind, ErrorKind::kDenied);
+
+  Options options = ServerOptions();
+  options.allow_anonymous = true;
+  const auto server = StartRuntime(options);
+  std::optional<CallContext> activator;
+  server->RegisterClass(kEchoClass, [&](CallContext& call) -> Result<std::shared_ptr<Object>> {
+    activator = call;
+    return MakeEcho();
+  });
+  ASSERT_OK_AND_ASSIGN(echo, ActivateEcho(*client, *server));
+  ASSERT_TRUE(activator);
+  EXPECT_TRUE(activator->anonymous);
+  EXPECT_EQ(activator->user, "");
+  EXPECT_TRUE(echo.Call(3, {}));
+}
+
+TEST(Access, CallsEndWithTheirDeadlineOrWhenTheyAreCancelled) {
+  Event started;
+  Event ended;
+  const auto server = StartRuntime(ServerOptions());
+  server->RegisterClass(kEchoClass, [&](CallContext&) -> Result<std::shared_ptr<Object>> {
+    auto object = std::make_shared<TestObject>();
+    object->With(IID_IEcho,
+                 [&](CallContext& call, std::uint16_t, std::span<const std::byte>) -> DispatchResult {
+                   Event stopped;
+                   const std::stop_callback on_stop(call.cancelled, [&] { stopped.Set(); });
+                   started.Set();
+                   const bool was_stopped = stopped.Wait();
+                   ended.Set();
+                   return tl::unexpected(was_stopped ? rpc::nca_s_fault_cancel : E_FAIL);
+                 });
+    return object;
+  });
+  const auto client = StartRuntime(ClientOptions());
+  ASSERT_OK_AND_ASSIGN(object, ActivateEcho(*client, *server));
+  CallOptions options;
+  options.timeout = std::chrono::milliseconds(200);
+  EXPECT_EQ(FailureOf(object.Call(3, {}, options)).kind, ErrorKind::kTimeout);
+  EXPECT_TRUE(ended.Wait()) << "the server learns that nobody waits any more";
+
+  std::stop_source cancel;
+  options.timeout.reset();
+  options.cancel = cancel.get_token();
+  const std::jthread canceller([&] {
+    if (started.Wait(2)) cancel.request_stop();
+  });
+  const Error error = FailureOf(object.Call(3, {}, options));
+  EXPECT_EQ(error.status, rpc::nca_s_fault_cancel) << error.ToString();
+  EXPECT_TRUE(ended.Wait(2));
 }
 
 TEST(Access, ResolutionAndPingsMayBeRefusedWithoutProtection) {
