@@ -46,7 +46,7 @@ class LayoutOf {
   explicit LayoutOf(const T& base) : base_(base), octets_(Encoded(base)) {
     T changing = base;
     Walk(changing, changing, "");
-    std::ranges::stable_sort(members_);
+    std::ranges::sort(members_);
   }
 
   [[nodiscard]] std::string Text() const {
