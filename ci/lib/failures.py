@@ -122,6 +122,8 @@ def failures_of(result: Result, verdicts=(Verdict.VIOLATED, Verdict.UNDECIDED)) 
                 left_open.setdefault(evidence.test.name, []).append(judgement.obligation.key)
                 continue
             key = (judgement.verdict, evidence.test.name, id(evidence.check) if evidence.check else None)
+            if evidence.blame in ("environment", "harness"):  # what stops many tests is told once
+                key = (judgement.verdict, evidence.blame, evidence.reason)
             if key in found:
                 known = found[key]
                 if judgement.rule.id not in {each.rule.id for each in known.judgements}:

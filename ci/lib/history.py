@@ -71,6 +71,8 @@ class TestRun:
     outcome: str = "unfinished"  # passed, failed, skipped; unfinished: its process ended first
     seconds: float = 0.0
     reason: str = ""
+    environment: str = ""
+    """What stood in the test's way and is not the target's fault; empty if nothing did."""
     calls: list[Call] = dataclasses.field(default_factory=list)
     checks: list[Check] = dataclasses.field(default_factory=list)
     disks: list[dict] = dataclasses.field(default_factory=list)
@@ -206,6 +208,7 @@ class Run:
         if record.get("event") == "end":
             test.outcome = record.get("outcome", "unfinished")
             test.seconds = record.get("seconds", 0.0)
+            test.environment = _text(record.get("environment"))
             test.reason = record.get("reason") or record.get("detail") or ""
             self._current.pop(source, None)
 

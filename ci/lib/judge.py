@@ -213,7 +213,9 @@ class _Evidence:
             for rule_id in self._expand(check.requirements, test):
                 told.add(rule_id)
                 self._add(rule_id, Evidence(test, outcome, blame, check, test.call(check.call), check.detail))
-        named = test.requirements or history.ids_in_source(self._root, test.file, test.line)
+        named = test.requirements
+        if not named and (test.environment or test.outcome == "unfinished"):
+            named = history.ids_in_source(self._root, test.file, test.line)
         explained = any(check.outcome in ("fail", "undecided") for check in test.checks)
         for rule_id in self._expand(named, test):
             match test.outcome:
@@ -221,9 +223,13 @@ class _Evidence:
                     self._add(rule_id, Evidence(test, "pass"))
                 case "skipped":
                     self._add(rule_id, Evidence(test, "skipped", reason=test.reason))
+                case "failed" if rule_id in told:
+                    pass
+                case "failed" if test.environment:
+                    self._add(rule_id, Evidence(test, "undecided", "environment", reason=test.environment))
                 case "failed" if not explained:
                     self._add(rule_id, Evidence(test, "fail", "target", reason="the test failed and does not say on which rule"))
-                case "failed" if rule_id not in told:
+                case "failed":
                     self._add(rule_id, Evidence(test, "undecided", "target", reason=FAILED_ELSEWHERE))
                 case "unfinished":
                     reason = "the test's process ended before the test did"
@@ -285,19 +291,20 @@ def _disorder(run: history.Run) -> list[str]:
         if not process.orderly:
             ending = f"signal {-process.status}" if (process.status or 0) < 0 else f"status {process.status}"
             found.append(f"{process.name} ended with {ending}" + (f": {process.note}" if process.note else ""))
-    unfinished = [test.name for test in run.tests.values() if test.outcome == "unfinished" and not test.name.endswith(": outside of tests")]
-    found += [f"{name} did not finish" for name in unfinished]
-    missing = run.missing()
-    if missing:
-        shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-        found.append(f"{len(missing)} tests left no record: {shown}")
+    groups = {
+        "did not finish": [test.name for test in run.tests.values()
+                           if test.outcome == "unfinished" and not test.name.endswith(": outside of tests")],
+        "failed in their environment": [test.name for test in run.tests.values() if test.environment],
+        "failed and name no rule": [
+            test.name for test in run.tests.values()
+            if test.outcome == "failed" and not test.requirements and not test.failed_checks() and not test.environment],
+        "left no record": run.missing(),
+    }
+    for what, names in groups.items():
+        if names:
+            found.append(f"{len(names)} tests {what}: {', '.join(names[:5])}" + (", ..." if len(names) > 5 else ""))
     if not run.tests:
         found.append("the run holds no test")
-    failed_silently = [
-        test.name for test in run.tests.values()
-        if test.outcome == "failed" and not test.requirements and not test.failed_checks()
-    ]
-    found += [f"{name} failed and names no rule" for name in failed_silently]
     if run.broken_lines:
         found.append(f"{len(run.broken_lines)} unreadable lines of history, the first at {run.broken_lines[0]}")
     return found

@@ -110,7 +110,7 @@ def test_a_crashed_process_leaves_its_test_undecided_and_blames_the_environment(
     recorder.description["processes"][0] = {"name": "shard0", "status": -11, "note": "in Other.Crash"}
     result = recorder.judge(**small)
     assert "shard0 ended with signal 11: in Other.Crash" in result.disorder
-    assert "Other.Crash did not finish" in result.disorder
+    assert "1 tests did not finish: Other.Crash" in result.disorder
     assert result.exit_code() is Exit.UNDECIDED
 
 
@@ -200,7 +200,7 @@ def test_a_test_that_fails_and_names_no_rule_disturbs_the_run(recorder, small):
     prove_all(recorder)
     recorder.test("Other.Test", [], "failed")
     result = recorder.judge(**small)
-    assert "Other.Test failed and names no rule" in result.disorder
+    assert "1 tests failed and name no rule: Other.Test" in result.disorder
     assert result.exit_code() is Exit.UNDECIDED
 
 
@@ -266,3 +266,16 @@ def test_another_process_may_record_about_a_test_and_a_second_attempt_replaces_t
     assert run.tests["Enum.Both"].outcome == "passed"
     recorder.write("log", file_name="zzz", test="Enum.Both", source="server", text="stopped")
     assert recorder.load().tests["Enum.Both"].logs == ["server: stopped"]
+
+
+def test_a_test_that_its_environment_stopped_leaves_its_rules_undecided(recorder, small, tmp_path):
+    source = tmp_path / "suites" / "x_test.cpp"
+    source.parent.mkdir()
+    source.write_text('\n\nTEST(Other, NoGuest) {\n  Checks("DMRP-0002");\n}\n')
+    prove_all(recorder)
+    recorder.test("Other.NoGuest", [], "failed", environment=["the guest did not start"])
+    result = recorder.judge(**small, root=tmp_path)
+    found = next(each for each in result.judgements if each.obligation.key == "DMRP-0002")
+    assert (found.verdict, found.blame, found.reason) == (Verdict.UNDECIDED, "environment", "the guest did not start")
+    assert "1 tests failed in their environment: Other.NoGuest" in result.disorder
+    assert result.exit_code() is Exit.UNDECIDED

@@ -173,3 +173,9 @@ def test_a_structure_that_a_message_names_is_the_disks_part_of_the_failure(recor
     told = "2 notifications\n          disk0: MBR disk signature (LBA 0, offset 0x1b8, 4 octets): 00 -> 01\nmore"
     found = failures.disk_text(recorder.load().tests["A.B"], told)
     assert found == "disk0: MBR disk signature (LBA 0, offset 0x1b8, 4 octets): 00 -> 01"
+
+
+def test_what_stopped_many_tests_is_told_once(recorder, small):
+    for number in range(5):
+        recorder.test(f"Stopped.Test{number}", ["DMRP-0002"], "failed", environment=["the guest did not start"])
+    assert len(failures.failures_of(recorder.judge(**small))) == 1
