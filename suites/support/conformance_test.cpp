@@ -23,11 +23,15 @@ void ConformanceTest::EndUndecided(const Error& error) {
 }
 
 void ConformanceTest::NeedsCapability(std::string_view name) {
-  if (!target().Can(name)) GTEST_SKIP() << "the target lacks the capability \"" << name << "\"";
+  if (!target().Can(name)) {
+    GTEST_SKIP() << "the target lacks the capability \"" << name << "\"";
+  }
 }
 
 void ConformanceTest::TearDown() {
-  if (!lab_) return;
+  if (!lab_) {
+    return;
+  }
   lab_->monitor().Finish();
   for (const harness::Violation& violation : lab_->findings().TakeViolations()) {
     ADD_FAILURE() << kMonitorMark
@@ -47,7 +51,9 @@ void ConformanceTest::TearDown() {
 
 void ConformanceTest::Start(const std::vector<DiskKind>& kinds) {
   std::vector<BedDiskRequest> disks;
-  for (const DiskKind& kind : kinds) disks.push_back({kind.Spec(), {}});
+  for (const DiskKind& kind : kinds) {
+    disks.push_back({kind.Spec(), {}});
+  }
   StartWith(std::move(disks));
 }
 
@@ -58,18 +64,24 @@ void ConformanceTest::StartWith(std::vector<BedDiskRequest> disks) {
 
 void ConformanceTest::StartShared(const std::string& key, const std::vector<DiskKind>& kinds) {
   std::vector<BedDiskRequest> disks;
-  for (const DiskKind& kind : kinds) disks.push_back({kind.Spec(), {}});
+  for (const DiskKind& kind : kinds) {
+    disks.push_back({kind.Spec(), {}});
+  }
   StartSharedWith(key, std::move(disks));
 }
 
 void ConformanceTest::StartSharedWith(const std::string& key, std::vector<BedDiskRequest> disks) {
   lab_ = Run::Current().Reuse(key);
-  if (!lab_) lab_ = Need(Lab::Start(Run::Current(), std::move(disks)));
+  if (!lab_) {
+    lab_ = Need(Lab::Start(Run::Current(), std::move(disks)));
+  }
   shared_key_ = key;
 }
 
 Lab& ConformanceTest::lab() {
-  if (!lab_) EndUndecided({ErrorKind::kUsage, 0, "the test has not started a target"});
+  if (!lab_) {
+    EndUndecided({ErrorKind::kUsage, 0, "the test has not started a target"});
+  }
   return *lab_;
 }
 
@@ -94,7 +106,9 @@ std::vector<REGION_INFO_EX> ConformanceTest::RegionsNow(Session& session, std::s
 REGION_INFO_EX ConformanceTest::FreeRegion(Session& session, std::size_t index, std::int64_t least,
                                            REGIONTYPE type) {
   for (const REGION_INFO_EX& region : RegionsNow(session, index)) {
-    if (region.regionType == type && region.length >= least) return region;
+    if (region.regionType == type && region.length >= least) {
+      return region;
+    }
   }
   [&] { FAIL() << "no " << NameOf(type) << " region of at least " << least << " bytes"; }();
   throw std::logic_error("unreachable");
@@ -138,15 +152,18 @@ REGION_SPEC SpecOf(const REGION_INFO_EX& region) {
   return Spec(region, region.regionType, region.start, region.length);
 }
 
-harness::PrepareImage Table(std::string script, std::uint32_t sector) {
-  return [script = std::move(script), sector](const std::filesystem::path& image) -> Result<void> {
+harness::PrepareImage Table(std::string script) {
+  return [script = std::move(script)](const std::filesystem::path& image) -> Result<void> {
     const std::string command =
-        fmt::format("sfdisk --quiet --no-reread --no-tell-kernel --wipe always --sector-size {} '{}' 2>&1",
-                    sector, image.string());
+        fmt::format("sfdisk --quiet --no-reread --no-tell-kernel --wipe always '{}' 2>&1", image.string());
     FILE* pipe = popen(command.c_str(), "w");
-    if (pipe == nullptr) return FailErrno("start sfdisk", errno);
+    if (pipe == nullptr) {
+      return FailErrno("start sfdisk", errno);
+    }
     std::fwrite(script.data(), 1, script.size(), pipe);
-    if (pclose(pipe) != 0) return Fail(ErrorKind::kSystem, "sfdisk refused the table:\n" + script);
+    if (pclose(pipe) != 0) {
+      return Fail(ErrorKind::kSystem, "sfdisk refused the table:\n" + script);
+    }
     return {};
   };
 }

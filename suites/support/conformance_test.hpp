@@ -120,7 +120,7 @@ REGION_SPEC SpecOf(const REGION_INFO_EX& region);
 /// Lengths in bytes.
 constexpr std::int64_t MiB(std::int64_t count) { return count << 20; }
 
-/// A partition table written by sfdisk from its script, whatever stood on the image before.
-harness::PrepareImage Table(std::string script, std::uint32_t sector = 512);
+/// A partition table of 512-byte sectors, written by sfdisk from its script, whatever stood on the image before.
+harness::PrepareImage Table(std::string script);
 
 }  // namespace dmrp::suites
