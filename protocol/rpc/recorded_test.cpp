@@ -149,6 +149,30 @@ TEST_F(Recorded, AChangedMechListMicIsRefused) {
   EXPECT_TRUE(host_.dispatched.empty());
 }
 
+TEST_F(Recorded, AContextBoundBeforeTheSecurityStaysOpenAndALaterOneDoesNot) {
+  Open(135);
+  session_->OnPdu(Raw(vectors::kFeatureBind));
+  Take();
+  Bytes alter = Raw(vectors::kImpacketBind);
+  alter[2] = std::byte{14};
+  alter[28] = std::byte{5};
+  session_->OnPdu(alter);
+  Take();
+  session_->OnPdu(Raw(vectors::kImpacketAuth3));
+  auto request = [](std::uint32_t call_id, std::uint16_t context) {
+    return EncodePdu(PacketType::kRequest, kFirstFrag | kLastFrag, call_id,
+                     EncodeRequestBody(0, context, 1, {}, {}));
+  };
+  session_->OnPdu(request(10, 0));
+  ASSERT_EQ(host_.dispatched.size(), 1U);
+  EXPECT_EQ(host_.dispatched[0].call.auth_level, AuthLevel::kNone);
+  EXPECT_TRUE(host_.dispatched[0].call.anonymous);
+  session_->OnPdu(request(11, 5));
+  EXPECT_EQ(host_.dispatched.size(), 1U);
+  EXPECT_EQ(ParseFault(Take())->status, ERROR_ACCESS_DENIED);
+  EXPECT_FALSE(host_.closed);
+}
+
 TEST_F(Recorded, FeaturesAndNdr64InOneBind) {
   Open(49664);
   session_->OnPdu(Raw(vectors::kFeatureBind));
