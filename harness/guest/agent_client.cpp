@@ -63,6 +63,7 @@ struct AgentClient::State {
   std::deque<Uevent> events;
   std::uint64_t dropped = 0;
   std::map<std::uint32_t, int> exits;
+  std::map<std::uint32_t, std::string> told;
   std::thread reader;
 
   void Take(std::string payload) {
@@ -80,6 +81,9 @@ struct AgentClient::State {
     } else if (kind == FrameKind::kExited) {
       const std::uint32_t pid = fields.U32();
       exits[pid] = static_cast<int>(fields.U32());
+    } else if (kind == FrameKind::kReady) {
+      const std::uint32_t pid = fields.U32();
+      told[pid] += fields.String();
     } else if (const auto found = pending.find(id); found != pending.end()) {
       found->second = std::move(payload);
     }
@@ -325,6 +329,25 @@ Result<int> AgentClient::WaitExit(std::uint32_t pid, Deadline deadline) {
              ? Fail(ErrorKind::kUnavailable, "waiting for an exit: the guest went away")
              : Fail(ErrorKind::kTimeout,
                     fmt::format("process {} of the guest did not end within {} ms", pid, deadline.count()));
+}
+
+Result<std::string> AgentClient::WaitReady(std::uint32_t pid, Deadline deadline) {
+  std::unique_lock lock(state_->mutex);
+  state_->changed.wait_for(lock, deadline, [&] {
+    return state_->told.contains(pid) || state_->exits.contains(pid) || state_->closed;
+  });
+  if (const auto found = state_->told.find(pid); found != state_->told.end()) {
+    return found->second;
+  }
+  if (const auto found = state_->exits.find(pid); found != state_->exits.end()) {
+    return Fail(ErrorKind::kUnavailable,
+                fmt::format("process {} of the guest ended with wait status {} before it was ready", pid,
+                            found->second));
+  }
+  return state_->closed
+             ? Fail(ErrorKind::kUnavailable, "waiting for a program to be ready: the guest went away")
+             : Fail(ErrorKind::kTimeout,
+                    fmt::format("process {} of the guest was not ready within {} ms", pid, deadline.count()));
 }
 
 bool AgentClient::connected() const {

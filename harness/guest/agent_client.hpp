@@ -55,7 +55,8 @@ class AgentClient {
                                std::uint32_t limit = 4U << 20U, Deadline deadline = Deadline(5000));
   Result<void> WriteFile(const std::string& path, std::string_view data, std::uint32_t mode = 0644,
                          Deadline deadline = Deadline(5000));
-  /// Starts a program that goes on by itself; its output is appended to `log`.
+  /// Starts a program that goes on by itself, with agent::kReadyDescriptor open for what WaitReady gives; its
+  /// output is appended to `log`.
   Result<std::uint32_t> Spawn(const std::vector<std::string>& argv, const std::string& log,
                               Deadline deadline = Deadline(5000));
   Result<void> Signal(std::uint32_t pid, int number, Deadline deadline = Deadline(5000));
@@ -72,6 +73,8 @@ class AgentClient {
   [[nodiscard]] std::optional<int> ExitStatus(std::uint32_t pid) const;
   /// Waits until a spawned program ended.
   Result<int> WaitExit(std::uint32_t pid, Deadline deadline = Deadline(5000));
+  /// Waits until a spawned program said that it is ready: its words. kUnavailable when it ended instead.
+  Result<std::string> WaitReady(std::uint32_t pid, Deadline deadline = Deadline(10'000));
   [[nodiscard]] bool connected() const;
 
  private:

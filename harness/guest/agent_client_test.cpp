@@ -138,6 +138,20 @@ TEST_F(AgentClientTest, AnExitIsKeptUntilAskedFor) {
   EXPECT_EQ(client_->ExitStatus(78), std::nullopt);
 }
 
+TEST_F(AgentClientTest, ReadinessIsHeardOrTheEndThatCameInstead) {
+  FrameWriter ready(FrameKind::kReady, 0);
+  ready.U32(5).String("ready on 135\n");
+  Send(std::move(ready));
+  EXPECT_EQ(client_->WaitReady(5).value_or(""), "ready on 135\n");
+  FrameWriter ended(FrameKind::kExited, 0);
+  ended.U32(6).U32(256);
+  Send(std::move(ended));
+  const auto never = client_->WaitReady(6);
+  ASSERT_FALSE(never.has_value());
+  EXPECT_EQ(never.error().kind, ErrorKind::kUnavailable);
+  EXPECT_EQ(client_->WaitReady(7, milliseconds(20)).error().kind, ErrorKind::kTimeout);
+}
+
 TEST_F(AgentClientTest, AGuestThatGoesEndsEveryWait) {
   guest_.Reset();
   EXPECT_EQ(client_->Ping().error().kind, ErrorKind::kUnavailable);

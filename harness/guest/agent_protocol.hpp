@@ -19,6 +19,8 @@ namespace dmrp::harness::agent {
 
 /// Name of the virtio-serial port, as in /sys/class/virtio-ports/*/name.
 inline constexpr const char* kPortName = "dmrp.agent";
+/// Open in spawned programs, for telling that they are ready.
+inline constexpr int kReadyDescriptor = 3;
 /// Longest payload either side accepts.
 inline constexpr std::uint32_t kMaxPayload = 16U << 20U;
 
@@ -27,7 +29,8 @@ enum class FrameKind : std::uint8_t {
   kExec = 2,       ///< u32 n, n argv strings, string stdin -> i32 wait status, string stdout, string stderr
   kReadFile = 3,   ///< string path, u64 offset, u32 limit -> string data
   kWriteFile = 4,  ///< string path, u32 mode, string data -> nothing
-  kSpawn = 5,      ///< u32 n, n argv strings, string log path -> u32 pid; the exit comes as kExited
+  kSpawn = 5,      ///< u32 n, n argv strings, string log path -> u32 pid; what the program writes to
+                   ///< kReadyDescriptor comes as kReady, its exit as kExited
   kSignal = 6,     ///< u32 pid, u32 signal number -> nothing
   kIdentity =
       7,  ///< u64 CLOCK_REALTIME ns, string mac, string address, u32 prefix length, string gateway -> nothing
@@ -36,6 +39,7 @@ enum class FrameKind : std::uint8_t {
   kError = 65,    ///< u32 errno, string message
   kUevent = 128,  ///< event: u64 CLOCK_MONOTONIC ns, string: "KEY=VALUE" records ended by a zero octet each
   kExited = 129,  ///< event: u32 pid, i32 wait status
+  kReady = 130,   ///< event: u32 pid, string: what a spawned program told through kReadyDescriptor
 };
 
 /// Builds one frame, length included.

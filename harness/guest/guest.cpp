@@ -22,8 +22,6 @@ namespace {
 constexpr const char* kServer = "/usr/sbin/dmadmind";
 constexpr const char* kServerConfiguration = "/etc/dmrp/dmadmind.toml";
 constexpr const char* kServerLog = "/var/log/dmadmind.log";
-constexpr std::string_view kReadyLine = "ready resolver=";
-constexpr std::chrono::milliseconds kReadyPace(2);
 constexpr std::size_t kTail = 2000;
 
 // One TCP connection to the port, closed again.
@@ -129,7 +127,6 @@ Result<void> Guest::StopCapture() {
 }
 
 Result<void> Guest::StartServer(const std::vector<std::string>& arguments) {
-  AgentClient& agent = state_->vm->agent();
   if (server_running()) {
     return Fail(ErrorKind::kUsage, fmt::format("the server of {} runs already", state_->name));
   }
@@ -139,34 +136,21 @@ Result<void> Guest::StartServer(const std::vector<std::string>& arguments) {
     argv.insert(argv.end(), {"--advertise", address.host});
   }
   argv.insert(argv.end(), arguments.begin(), arguments.end());
+  argv.insert(argv.end(), {"--ready-fd", std::to_string(agent::kReadyDescriptor)});
   // Everything logged so far belongs to earlier servers.
   const auto earlier = ServerLog();
-  const std::uint64_t start = earlier ? earlier->size() : 0;
-  const auto until = std::chrono::steady_clock::now() + state_->deadline;
-  auto pid = agent.Spawn(argv, kServerLog, state_->deadline);
+  auto pid = state_->vm->agent().Spawn(argv, kServerLog, state_->deadline);
   if (!pid) {
     return tl::unexpected(pid.error());
   }
   state_->server_pid = *pid;
-  for (;;) {
-    auto log = agent.ReadFile(kServerLog, start);
-    if (!log) {
-      return tl::unexpected(log.error());
-    }
-    if (log->find(kReadyLine) != std::string::npos) {
-      break;
-    }
-    const auto ended = agent.ExitStatus(*pid);
-    const std::string tail = log->size() > kTail ? log->substr(log->size() - kTail) : *log;
-    if (ended) {
-      return Fail(ErrorKind::kUnavailable,
-                  fmt::format("the server ended with wait status {}: {}", *ended, tail));
-    }
-    if (std::chrono::steady_clock::now() > until) {
-      return Fail(ErrorKind::kTimeout,
-                  fmt::format("the server was not ready within {} ms: {}", state_->deadline.count(), tail));
-    }
-    (void)agent.WaitExit(*pid, kReadyPace);
+  if (auto ready = state_->vm->agent().WaitReady(*pid, state_->deadline); !ready) {
+    Error error = ready.error();
+    const auto log = state_->vm->agent().ReadFile(kServerLog, earlier ? earlier->size() : 0);
+    const std::string text = log.value_or("unreadable");
+    error.message = fmt::format("the server: {}; its log: {}", error.message,
+                                text.size() > kTail ? text.substr(text.size() - kTail) : text);
+    return tl::unexpected(std::move(error));
   }
   return Reach(address.host, address.port, state_->deadline);
 }

@@ -40,6 +40,7 @@ using dmrp::harness::agent::FrameSplitter;
 using dmrp::harness::agent::FrameWriter;
 using dmrp::harness::agent::kMaxPayload;
 using dmrp::harness::agent::kPortName;
+using dmrp::harness::agent::kReadyDescriptor;
 
 constexpr std::size_t kMaxOutput = kMaxPayload / 4;
 
@@ -61,6 +62,7 @@ struct Child {
   int in = -1;
   int out = -1;
   int err = -1;
+  int ready = -1;
   std::string input;
   std::string output;
   std::string errors;
@@ -79,7 +81,7 @@ class Agent {
         polled.push_back({port_, static_cast<short>(POLLIN | (outgoing_.empty() ? 0 : POLLOUT)), 0});
       }
       for (auto& [pid, child] : children_) {
-        for (const int fd : {child.out, child.err}) {
+        for (const int fd : {child.out, child.err, child.ready}) {
           if (fd >= 0) {
             polled.push_back({fd, POLLIN, 0});
           }
@@ -202,6 +204,13 @@ class Agent {
       auto& [pid, child] = *at;
       Drain(child.out, child.output);
       Drain(child.err, child.errors);
+      std::string told;
+      Drain(child.ready, told);
+      if (!told.empty()) {
+        FrameWriter frame(FrameKind::kReady, 0);
+        frame.U32(static_cast<std::uint32_t>(pid)).String(told);
+        Send(std::move(frame));
+      }
       while (child.in >= 0) {
         const ssize_t sent = write(child.in, child.input.data(), child.input.size());
         if (sent < 0 && errno == EAGAIN) {
@@ -217,6 +226,7 @@ class Agent {
         continue;
       }
       Close(child.in);
+      Close(child.ready);
       if (child.request != 0) {
         FrameWriter frame(FrameKind::kReply, child.request);
         frame.U32(static_cast<std::uint32_t>(child.status)).String(child.output).String(child.errors);
@@ -231,7 +241,7 @@ class Agent {
   }
 
   // Starts argv with the given standard streams; a failed exec ends the child with status 127.
-  static pid_t Launch(const std::vector<std::string>& argv, int in, int out, int err) {
+  static pid_t Launch(const std::vector<std::string>& argv, int in, int out, int err, int ready = -1) {
     std::vector<char*> pointers;
     for (const auto& argument : argv) {
       pointers.push_back(const_cast<char*>(argument.c_str()));
@@ -245,6 +255,9 @@ class Agent {
     dup2(in, 0);
     dup2(out, 1);
     dup2(err, 2);
+    if (ready >= 0) {
+      dup2(ready, kReadyDescriptor);
+    }
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -295,17 +308,33 @@ class Agent {
     }
     int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
     int out = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-    if (in < 0 || out < 0) {
-      return SendError(id, errno, "spawn: " + log);
+    // Far above the number it gets in the child, where dup2 onto itself would leave it to be closed by exec.
+    std::array<int, 2> ready{-1, -1};
+    int told = -1;
+    if (pipe2(ready.data(), O_CLOEXEC) == 0) {
+      told = fcntl(ready[1], F_DUPFD_CLOEXEC, 64);
+      fcntl(ready[0], F_SETFL, O_NONBLOCK);
+      Close(ready[1]);
     }
-    const pid_t pid = Launch(argv, in, out, out);
+    if (in < 0 || out < 0 || told < 0) {
+      SendError(id, errno, "spawn: " + log);
+      for (int* fd : {&in, &out, &told, &ready[0]}) {
+        Close(*fd);
+      }
+      return;
+    }
+    const pid_t pid = Launch(argv, in, out, out, told);
     const int code = errno;
     Close(in);
     Close(out);
+    Close(told);
     if (pid < 0) {
+      Close(ready[0]);
       return SendError(id, code, "spawn: fork");
     }
-    children_.emplace(pid, Child{});
+    Child child;
+    child.ready = ready[0];
+    children_.emplace(pid, std::move(child));
     FrameWriter frame(FrameKind::kReply, id);
     frame.U32(static_cast<std::uint32_t>(pid));
     Send(std::move(frame));
