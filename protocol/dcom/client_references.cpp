@@ -16,7 +16,6 @@ namespace dmrp::dcom {
 namespace {
 
 constexpr std::uint16_t kResolverPort = 135;
-constexpr std::uint32_t kModeGetClassObject = 0xFFFFFFFF;
 constexpr std::uint32_t kImpersonationIdentify = 2;
 constexpr std::uint32_t kClsctxRemoteServer = 0x10;
 /// From this minor version on servers have IRemoteSCMActivator and ServerAlive2 ([MS-DCOM] 2.2.11).
