@@ -56,15 +56,17 @@ class _Plugin:
         started = time.monotonic()
         yield
         outcome, reason = self._outcomes.pop(item.nodeid, ("passed", ""))
+        stopped = {"environment": [reason]} if outcome == "stopped" else {}
+        outcome = "failed" if stopped else outcome
         for marker in markers:
             if outcome == "passed" and marker.kwargs.get("interface"):
                 self._writer.write("check", test=name, requirements=list(marker.args), outcome="pass",
                                    interface=marker.kwargs["interface"])
-        if outcome == "failed" and ids:
+        if outcome == "failed" and ids and not stopped:
             self._writer.write("check", test=name, requirements=ids, outcome="fail", statement="the test passes",
                                accepted="the test passes", actual=reason, blame="target")
         self._writer.write("test", event="end", test=name, outcome=outcome, reason=reason, requirements=ids,
-                           seconds=round(time.monotonic() - started, 3))
+                           **stopped, seconds=round(time.monotonic() - started, 3))
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item, call):
@@ -72,7 +74,8 @@ class _Plugin:
         if report.failed:
             lines = [line for line in report.longreprtext.splitlines() if line.startswith("E ")]
             text = "\n".join(line[1:].strip() for line in lines[:8]) or report.longreprtext[-400:]
-            self._outcomes[item.nodeid] = ("failed", text)
+            # A fixture that fails says nothing about the server: no guest, no capture, a missing program.
+            self._outcomes[item.nodeid] = ("stopped" if report.when == "setup" else "failed", text)
         elif report.skipped and item.nodeid not in self._outcomes:
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
             self._outcomes[item.nodeid] = ("skipped", reason.removeprefix("Skipped: "))

@@ -119,15 +119,20 @@ def test_pytest_suites_write_their_tests_into_the_history(tmp_path):
         "def test_good(): pass\n"
         "@pytest.mark.requirements('DMRP-0612')\n"
         "def test_bad(): assert 1 == 2, 'one is not two'\n"
-        "def test_skipped(): pytest.skip('no guest')\n")
+        "def test_skipped(): pytest.skip('no guest')\n"
+        "@pytest.fixture\n"
+        "def guest(): raise OSError('the guest did not start')\n"
+        "@pytest.mark.requirements('DMRP-0612')\n"
+        "def test_stopped(guest): pass\n")
     end = execution.run_pytest(Terminal(io.StringIO()), "pytest", [str(suite)], dict(os.environ), tmp_path / "run", 60)
     assert end.status == 1
     tests = {name.rpartition("::")[2]: test for name, test in history.Run.load(tmp_path / "run").tests.items()}
     assert {name: test.outcome for name, test in tests.items()} == {
-        "test_good": "passed", "test_bad": "failed", "test_skipped": "skipped"}
+        "test_good": "passed", "test_bad": "failed", "test_skipped": "skipped", "test_stopped": "failed"}
     assert tests["test_good"].requirements == ["DMRP-0606"]
     assert tests["test_good"].checks[0].interface == "IVolumeClient"
     assert "one is not two" in tests["test_bad"].checks[0].actual
+    assert "did not start" in tests["test_stopped"].environment and not tests["test_stopped"].checks
     assert tests["test_skipped"].reason == "no guest"
 
 
