@@ -317,8 +317,7 @@ Result<std::vector<DiskSpec>> LoadGeometries(const std::filesystem::path& file) 
     }
     found.emplace_back(value.source().begin.line, std::move(*spec));
   }
-  std::stable_sort(found.begin(), found.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<DiskSpec> specs;
   for (auto& [line, spec] : found) {
     specs.push_back(std::move(spec));
