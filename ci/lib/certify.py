@@ -16,6 +16,7 @@ import json
 import os
 import pathlib
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -241,6 +242,7 @@ def certify(arguments: list[str], out: Terminal) -> Exit:
 
 def main(arguments: list[str]) -> int:
     out = Terminal()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as tidily as Ctrl-C
     try:
         return int(certify(arguments, out))
     except (UsageError, history.HistoryError) as error:
