@@ -30,6 +30,8 @@ class Appliance:
     def __init__(self, drives: list[tuple[pathlib.Path, str]], verbose: bool = False):
         os.environ["LIBGUESTFS_BACKEND"] = "direct"
         os.environ.setdefault("LIBGUESTFS_BACKEND_SETTINGS", "force_tcg")
+        # The appliance is unpacked by tar, which in a user namespace cannot give files to their owners.
+        os.environ.setdefault("TAR_OPTIONS", "--no-same-owner")
         import guestfs  # reads the environment above
 
         self._scratch = tempfile.TemporaryDirectory(prefix="dmrp-guestfs-")

@@ -128,6 +128,23 @@ class DeletePartitionResponse(DCOMANSWER):
     structure = (("tinfo", TASK_INFO), ("ErrorCode", LONG))
 
 
+class EnumTasks(DCOMCALL):
+    opnum = 67
+    structure = (("taskCount", ULONG),)
+
+
+class TaskInfoArray(NDRUniConformantArray):
+    item = TASK_INFO
+
+
+class TaskInfoList(NDRPOINTER):
+    referent = (("Data", TaskInfoArray),)
+
+
+class EnumTasksResponse(DCOMANSWER):
+    structure = (("taskCount", ULONG), ("taskList", TaskInfoList), ("ErrorCode", LONG))
+
+
 class Initialize(DCOMCALL):
     opnum = 71
     structure = (("notificationInterface", PMInterfacePointer), ("cRemote", ULONG))
