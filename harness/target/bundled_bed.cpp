@@ -46,27 +46,14 @@ class BundledBed : public TestBed {
   }
 
   Result<std::filesystem::path> Snapshot(std::string_view id) override {
-    auto frozen = guest_.FreezeDisks();
-    if (!frozen) return tl::unexpected(frozen.error());
-    Result<std::filesystem::path> result =
-        Fail(ErrorKind::kUsage, fmt::format("no disk {} among the frozen ones", id));
-    for (const FrozenDisk& disk : *frozen) {
-      if (disk.id != id) continue;
-      if (disk.format != DiskFormat::kRaw) {
-        result = Fail(ErrorKind::kUnsupported, "the image is not raw");
-        break;
-      }
-      static std::atomic<unsigned> serial = 0;
-      auto copy = directory_ / fmt::format("snapshot{}.raw", ++serial);
-      auto copied = CopySparse(disk.path, copy);
-      if (copied) {
-        result = copy;
-      } else {
-        result = tl::unexpected(copied.error());
-      }
-    }
-    if (auto thawed = guest_.ThawDisks(); !thawed) return tl::unexpected(thawed.error());
-    return result;
+    auto copies = Copies([&](const FrozenDisk& disk) { return disk.id == id; });
+    if (!copies) return tl::unexpected(copies.error());
+    if (copies->empty()) return Fail(ErrorKind::kUnsupported, fmt::format("disk {} has no raw image", id));
+    return copies->begin()->second;
+  }
+
+  Result<std::map<std::string, std::filesystem::path>> SnapshotAll() override {
+    return Copies([](const FrozenDisk&) { return true; });
   }
 
   Result<void> Overwrite(std::string_view id, std::uint64_t offset, const Bytes& octets,
@@ -119,6 +106,25 @@ class BundledBed : public TestBed {
   }
 
  private:
+  // Copies of the raw images that are wanted, all of one moment.
+  Result<std::map<std::string, std::filesystem::path>> Copies(
+      const std::function<bool(const FrozenDisk&)>& wanted) {
+    auto frozen = guest_.FreezeDisks();
+    if (!frozen) return tl::unexpected(frozen.error());
+    std::map<std::string, std::filesystem::path> copies;
+    Result<void> done;
+    for (const FrozenDisk& disk : *frozen) {
+      if (!done || !wanted(disk) || disk.format != DiskFormat::kRaw) continue;
+      static std::atomic<unsigned> serial = 0;
+      auto copy = directory_ / fmt::format("snapshot{}.raw", ++serial);
+      done = CopySparse(disk.path, copy);
+      copies.emplace(disk.id, std::move(copy));
+    }
+    if (auto thawed = guest_.ThawDisks(); !thawed) return tl::unexpected(thawed.error());
+    if (!done) return tl::unexpected(done.error());
+    return copies;
+  }
+
   Guest guest_;
   const std::filesystem::path directory_;
 };

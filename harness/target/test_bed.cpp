@@ -39,6 +39,17 @@ Result<void> TestBed::Resize(std::string_view /*id*/, std::uint64_t /*size*/) {
 }
 Result<void> TestBed::Restart() { return Cannot("start the server anew"); }
 
+Result<std::map<std::string, std::filesystem::path>> TestBed::SnapshotAll() {
+  std::map<std::string, std::filesystem::path> copies;
+  for (const BedDisk& disk : disks_) {
+    auto copy = Snapshot(disk.id);
+    if (!copy && copy.error().kind == ErrorKind::kUnsupported) continue;
+    if (!copy) return tl::unexpected(copy.error());
+    copies.emplace(disk.id, *std::move(copy));
+  }
+  return copies;
+}
+
 Result<std::unique_ptr<TestBedFactory>> TestBedFactory::Create(const Target& target,
                                                                const std::filesystem::path& directory) {
   std::error_code failure;

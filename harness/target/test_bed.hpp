@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -64,6 +65,8 @@ class TestBed {
   virtual Result<void> Detach(std::string_view id);
   /// A sparse raw copy of what the disk holds now; the file is the caller's.
   virtual Result<std::filesystem::path> Snapshot(std::string_view id);
+  /// Snapshots of all disks at one moment, by id. Disks whose octets cannot be shown are left out.
+  virtual Result<std::map<std::string, std::filesystem::path>> SnapshotAll();
   /// Changes octets of a disk behind the server's back. `announce`: the system is told of it, as a
   /// partitioning tool does.
   virtual Result<void> Overwrite(std::string_view id, std::uint64_t offset, const Bytes& octets,

@@ -8,10 +8,22 @@
 namespace dmrp::suites {
 namespace {
 
+// All kinds are attached to one machine at a time; each test looks at the disk of its kind.
+const std::vector<DiskKind>& Kinds() {
+  static const std::vector<DiskKind> kKinds = {kMbr512, kMbrOddChs, kMbr4Kn, kGpt3TiB, kReadOnly,
+                                               kBlank,  kMbrUsb,    kMbrIde, kGpt4Kn};
+  return kKinds;
+}
+
 class DiskInfo : public DiskKindTest {
  protected:
-  void SetUp() override { StartShared("disk-info-" + std::string(kind().name), {kind()}); }
-  [[nodiscard]] harness::DiskSpec Attached() { return lab().bed().disks()[0].spec; }
+  void SetUp() override { StartShared("disk-info", Kinds()); }
+  [[nodiscard]] std::size_t Index() const {
+    return static_cast<std::size_t>(std::ranges::find(Kinds(), kind().name, &DiskKind::name) -
+                                    Kinds().begin());
+  }
+  [[nodiscard]] harness::DiskSpec Attached() { return lab().bed().disks()[Index()].spec; }
+  DISK_INFO_EX disk() { return DiskNow(session(), Index()); }
 };
 
 // length is the disk's size in bytes, whole or in whole cylinders.
@@ -27,7 +39,7 @@ TEST_P(DiskInfo, LengthIsTheSizeOfTheDisk) {
 TEST_P(DiskInfo, CountsRegionsAndFreeBytes) {
   Checks(third() ? "DMRP-0181" : "DMRP-0135", third() ? "DMRP-0185" : "DMRP-0139");
   std::int64_t free = 0;
-  const auto regions = RegionsNow(session());
+  const auto regions = RegionsNow(session(), Index());
   for (const REGION_INFO_EX& region : regions) {
     free += harness::IsFree(region) ? region.length : 0;
   }
@@ -147,17 +159,14 @@ INSTANTIATE_TEST_SUITE_P(Kinds, DiskInfo,
                                                      kBlank, kMbrUsb, kMbrIde})),
                          SetupName());
 
-class DiskInfoEx : public DiskKindTest {
- protected:
-  void SetUp() override { StartShared("disk-info-" + std::string(kind().name), {kind()}); }
-};
+class DiskInfoEx : public DiskInfo {};
 
 // partitionStyle and the union's identity are those on disk.
 TEST_P(DiskInfoEx, HasTheStyleAndIdentityOnDisk) {
   Checks("DMRP-0194", "DMRP-0195", "DMRP-0177",
          kind().style == PARTITIONSTYLE_GPT ? "DMRP-0197" : "DMRP-0196");
   const DISK_INFO_EX info = disk();
-  const harness::DiskLayout layout = LayoutOf();
+  const harness::DiskLayout layout = LayoutOf(Index());
   EXPECT_EQ(info.partitionStyle, kind().style);
   EXPECT_EQ(info.mbr.has_value(), info.partitionStyle == PARTITIONSTYLE_MBR);
   EXPECT_EQ(info.gpt.has_value(), info.partitionStyle == PARTITIONSTYLE_GPT);

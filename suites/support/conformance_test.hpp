@@ -79,6 +79,7 @@ class ConformanceTest : public ::testing::Test {
 
   std::shared_ptr<Lab> lab_;
   std::string shared_key_;
+  bool observed_ = false;
 };
 
 /// A test that runs through one revision of the interface at a time.
@@ -120,7 +121,8 @@ REGION_SPEC SpecOf(const REGION_INFO_EX& region);
 /// Lengths in bytes.
 constexpr std::int64_t MiB(std::int64_t count) { return count << 20; }
 
-/// A partition table of 512-byte sectors, written by sfdisk from its script, whatever stood on the image before.
+/// A partition table of 512-byte sectors, written by sfdisk from its script, whatever stood on the image
+/// before.
 harness::PrepareImage Table(std::string script);
 
 }  // namespace dmrp::suites

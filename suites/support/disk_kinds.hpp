@@ -12,7 +12,8 @@
 
 namespace dmrp::suites {
 
-/// One kind of disk, as a test takes it.
+/// One kind of disk, as a test takes it. Kinds that tests attach together differ in size, so that a disk is
+/// known by it.
 struct DiskKind {
   std::string_view name;  ///< part of test names
   std::string_view spec;  ///< for ParseDiskSpec
@@ -29,15 +30,15 @@ inline constexpr DiskKind kMbrTiny{"MbrTiny", "size=8M,label=mbr", PARTITIONSTYL
 inline constexpr DiskKind kMbrUsb{"MbrUsb", "size=72M,bus=usb,label=mbr", PARTITIONSTYLE_MBR};
 inline constexpr DiskKind kMbrIde{"MbrIde", "size=88M,bus=ide,label=mbr", PARTITIONSTYLE_MBR};
 inline constexpr DiskKind kMbr3TiB{"Mbr3TiB", "size=3T,label=mbr", PARTITIONSTYLE_MBR};
-inline constexpr DiskKind kGpt{"Gpt", "size=64M,label=gpt", PARTITIONSTYLE_GPT};
-inline constexpr DiskKind kGpt4Kn{"Gpt4Kn", "size=96M,sector=4096,label=gpt", PARTITIONSTYLE_GPT};
+inline constexpr DiskKind kGpt{"Gpt", "size=60M,label=gpt", PARTITIONSTYLE_GPT};
+inline constexpr DiskKind kGpt4Kn{"Gpt4Kn", "size=104M,sector=4096,label=gpt", PARTITIONSTYLE_GPT};
 inline constexpr DiskKind kGpt3TiB{"Gpt3TiB", "size=3T,label=gpt", PARTITIONSTYLE_GPT};
-inline constexpr DiskKind kBlank{"Blank", "size=64M", PARTITIONSTYLE_UNKNOWN};
-inline constexpr DiskKind kBlank4Kn{"Blank4Kn", "size=96M,sector=4096", PARTITIONSTYLE_UNKNOWN};
-inline constexpr DiskKind kBlankIde{"BlankIde", "size=72M,bus=ide", PARTITIONSTYLE_UNKNOWN};
-inline constexpr DiskKind kBlankUsb{"BlankUsb", "size=80M,bus=usb", PARTITIONSTYLE_UNKNOWN};
+inline constexpr DiskKind kBlank{"Blank", "size=56M", PARTITIONSTYLE_UNKNOWN};
+inline constexpr DiskKind kBlank4Kn{"Blank4Kn", "size=112M,sector=4096", PARTITIONSTYLE_UNKNOWN};
+inline constexpr DiskKind kBlankIde{"BlankIde", "size=76M,bus=ide", PARTITIONSTYLE_UNKNOWN};
+inline constexpr DiskKind kBlankUsb{"BlankUsb", "size=84M,bus=usb", PARTITIONSTYLE_UNKNOWN};
 inline constexpr DiskKind kBlank3TiB{"Blank3TiB", "size=3T", PARTITIONSTYLE_UNKNOWN};
-inline constexpr DiskKind kReadOnly{"ReadOnly", "size=64M,label=mbr,read-only=yes", PARTITIONSTYLE_MBR};
+inline constexpr DiskKind kReadOnly{"ReadOnly", "size=68M,label=mbr,read-only=yes", PARTITIONSTYLE_MBR};
 
 /// A revision of the interface and a kind of disk.
 struct Setup {

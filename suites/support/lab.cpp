@@ -112,6 +112,14 @@ Result<LdmObjectId> Lab::Identify(const BedDisk& wanted) {
   std::erase_if(candidates, [&](const DISK_INFO_EX& disk) {
     return !CouldBe(disk, wanted) || std::ranges::find(disk_ids_, disk.id) != disk_ids_.end();
   });
+  const bool exact = std::ranges::any_of(candidates, [&](const DISK_INFO_EX& disk) {
+    return disk.length == static_cast<std::int64_t>(wanted.spec.size);
+  });
+  if (exact && wanted.name.empty()) {
+    std::erase_if(candidates, [&](const DISK_INFO_EX& disk) {
+      return disk.length != static_cast<std::int64_t>(wanted.spec.size);
+    });
+  }
   if (candidates.empty()) {
     return Fail(ErrorKind::kTimeout, fmt::format("the server shows no disk that could be \"{}\": {}",
                                                  ToText(wanted.spec), disks.call.text));

@@ -52,6 +52,9 @@ class Lab {
   void ForgetClients();
   Result<void> FindDisks();
 
+  /// Copies of the disks as the last observation found them, for labs that are shared between tests.
+  std::map<std::string, std::shared_ptr<class ImageCopy>> last_images;
+
  private:
   explicit Lab(Run& run) : run_(run) {}
 

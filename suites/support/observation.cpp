@@ -28,11 +28,13 @@ Result<Observation> Observe(Lab& lab, Session& session, bool images) {
     if (object.type != DMNOTIFY_TASK_INFO) observation.notified.push_back(object);
   }
   if (!images) return observation;
-  for (const BedDisk& disk : lab.bed().disks()) {
-    auto copy = lab.bed().Snapshot(disk.id);
-    if (!copy && copy.error().kind == ErrorKind::kUnsupported) continue;
-    if (!copy) return tl::unexpected(copy.error());
-    observation.images.emplace(disk.id, std::make_shared<ImageCopy>(*copy, disk.spec.logical_sector));
+  auto copies = lab.bed().SnapshotAll();
+  if (!copies) {
+    return tl::unexpected(copies.error());
+  }
+  for (const auto& [id, copy] : *copies) {
+    const BedDisk* disk = lab.bed().Find(id);
+    observation.images.emplace(id, std::make_shared<ImageCopy>(copy, disk->spec.logical_sector));
   }
   return observation;
 }
