@@ -15,9 +15,15 @@ bool HotPlugged(DiskBus bus) { return bus == DiskBus::kVirtioScsi || bus == Disk
 
 class BundledBed : public TestBed {
  public:
-  BundledBed(Guest guest, std::filesystem::path directory)
+  /// `images` in the order of the request, which is not the order in which the guest got its disks.
+  BundledBed(Guest guest, std::filesystem::path directory, const std::vector<DiskImage>& images)
       : guest_(std::move(guest)), directory_(std::move(directory)) {
-    for (const AttachedDisk& disk : guest_.disks()) disks_.push_back({disk.id, disk.image.spec, {}});
+    const std::vector<AttachedDisk> attached = guest_.disks();
+    for (const DiskImage& image : images) {
+      for (const AttachedDisk& disk : attached) {
+        if (disk.image.path == image.path) disks_.push_back({disk.id, disk.image.spec, {}});
+      }
+    }
   }
 
   [[nodiscard]] rpc::Endpoint server() const override {
@@ -147,7 +153,7 @@ class BundledFactory : public TestBedFactory {
     }
     auto guest = factory_->Start(options);
     if (!guest) return tl::unexpected(guest.error());
-    return std::make_unique<BundledBed>(*std::move(guest), directory);
+    return std::make_unique<BundledBed>(*std::move(guest), directory, options.disks);
   }
 
  private:
