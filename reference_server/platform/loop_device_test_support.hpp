@@ -4,6 +4,7 @@
 
 #include "reference_server/platform/file_descriptor.hpp"
 #include "reference_server/platform/image_device.hpp"
+#include "reference_server/platform/linux_device.hpp"
 
 #include <cerrno>
 #include <cstring>
@@ -38,6 +39,12 @@ class LoopDeviceTest : public testing::Test {
       loop_ = {};
       GTEST_SKIP() << "no loop device here: " << std::strerror(error);
     }
+  }
+  /// Whether we may tell the kernel about partitions. Root of a user namespace, where ci/test runs, may not.
+  bool MayChangeKernelPartitions() const {
+    const auto added = SyncKernelPartitions(node_, name_, {{1, 32256, 1048576}});
+    if (!added) return added.error().status != EACCES && added.error().status != EPERM;
+    return SyncKernelPartitions(node_, name_, {}).has_value();
   }
   void TearDown() override {
     if (loop_) ::ioctl(loop_.Get(), LOOP_CLR_FD);
