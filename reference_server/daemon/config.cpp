@@ -234,6 +234,7 @@ std::map<std::string, Section, std::less<>> Sections(const std::filesystem::path
   sections["log"] = {{"level", Parsed(config.log_level, ParseLogLevel)},
                      {"file", Parsed(config.log_file, path)}};
   sections["server"] = {{"class_id", Parsed(config.class_id, guid)},
+                        {"remote_class_id", Parsed(config.remote_class_id, guid)},
                         {"listen", Text(config.listen)},
                         {"resolver_port", Port(config.resolver_port)},
                         {"exporter_port", Port(config.exporter_port)},

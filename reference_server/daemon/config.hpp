@@ -26,6 +26,7 @@ struct Config {
 
   // [server]
   Guid class_id = kDefaultServerClass;
+  Guid remote_class_id = kDefaultRemoteServerClass;
   std::string listen = "0.0.0.0";               ///< numeric address
   std::uint16_t resolver_port = kResolverPort;  ///< endpoint mapper, resolver and activator; 0: any free port
   std::uint16_t exporter_port = 0;              ///< the objects; 0: any free port

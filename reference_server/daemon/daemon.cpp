@@ -2,6 +2,7 @@
 
 #include "dmrp/interfaces/method_table.hpp"
 #include "reference_server/daemon/callback_sink.hpp"
+#include "reference_server/daemon/remote_server_object.hpp"
 #include "reference_server/daemon/volume_client_object.hpp"
 #include "reference_server/methods/image_disk_source.hpp"
 #include "reference_server/methods/linux_disk_source.hpp"
@@ -133,6 +134,12 @@ Result<void> Daemon::Run(const Config& config, DiskSource& source, bool watch) {
       config.class_id,
       [server = server_, settings](dcom::CallContext& /*call*/) -> Result<std::shared_ptr<dcom::Object>> {
         return std::make_shared<VolumeClientObject>(server, settings);
+      },
+      class_options);
+  runtime_->RegisterClass(
+      config.remote_class_id,
+      [settings](dcom::CallContext& /*call*/) -> Result<std::shared_ptr<dcom::Object>> {
+        return std::make_shared<RemoteServerObject>(settings);
       },
       std::move(class_options));
   log_.Write(LogLevel::kInfo, fmt::format("serving class {} with {} disks", config.class_id.ToString(),
