@@ -217,8 +217,11 @@ Outcome<Reply> Session::Call(const InterfaceInfo& interface, std::string_view me
   } else {
     outcome.error = answer.error();
   }
-  outcome.call.text = std::string(interface.name) + "::" + std::string(method_name) + ToText(request) +
-                      " -> " + (outcome.error ? outcome.error->ToString() : ToText(outcome.value));
+  // "CreatePartitionRequest {...}" without the name of its type, which the method's name says already.
+  const std::string arguments =
+      ToText(request).substr(method_name.size() + std::string_view("Request").size());
+  outcome.call.text = std::string(interface.name) + "::" + std::string(method_name) + arguments + " -> " +
+                      (outcome.error ? outcome.error->ToString() : ToText(outcome.value));
   Record(outcome.call, ToJson(request), outcome.error ? nlohmann::json() : ToJson(outcome.value),
          outcome.error, outcome.value.result);
   Watch(outcome);

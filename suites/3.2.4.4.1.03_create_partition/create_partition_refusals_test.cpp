@@ -43,8 +43,7 @@ class CreatePartitionRefuses : public ConformanceTest,
 // before.
 TEST_P(CreatePartitionRefuses, Because) {
   const auto& [revision, broken] = GetParam();
-  Checks(broken.id, "DMRP-0611", "DMRP-0495",
-         revision == Revision::kIVolumeClient3 ? "DMRP-1560" : "DMRP-0606");
+  Checks(broken.id, "DMRP-0611", "DMRP-0495", "DMRP-1560", "DMRP-0606");
   Session& session = SessionOf(revision);
   const Observation before = ObserveAll(session);
   const REGION_INFO_EX free = FreeRegion(session, 0, MiB(4));
@@ -133,7 +132,7 @@ INSTANTIATE_TEST_SUITE_P(Both, CreatePartitionRefuses,
 class CreatePartitionOnReadOnly : public RevisionTest {};
 
 TEST_P(CreatePartitionOnReadOnly, Fails) {
-  Checks(GetParam() == Revision::kIVolumeClient3 ? "DMRP-1560" : "DMRP-0606", "DMRP-0612");
+  Checks("DMRP-1560", "DMRP-0606", "DMRP-0612");
   StartShared("read-only", {kReadOnly});
   const Observation before = ObserveAll(session());
   const REGION_INFO_EX free = FreeRegion(session());

@@ -39,7 +39,7 @@ class DeletePartition : public DiskKindTest {
 
 // The partition's entry goes from the table; the others stay.
 TEST_P(DeletePartition, RemovesTheEntry) {
-  Checks("DMRP-0665", "DMRP-0666", third() ? "DMRP-1570" : "DMRP-0657");
+  Checks("DMRP-0665", "DMRP-0666", "DMRP-1570", "DMRP-0657");
   const harness::DiskLayout before = LayoutOf();
   const REGION_INFO_EX victim = Victim();
   ASSERT_THAT(session().DeletePartition(SpecOf(victim)), Succeeds());
@@ -217,8 +217,7 @@ class DeletePartitionRefuses : public ConformanceTest,
 
 TEST_P(DeletePartitionRefuses, Because) {
   const auto& [revision, broken] = GetParam();
-  Checks(broken.id, "DMRP-0664", "DMRP-0495",
-         revision == Revision::kIVolumeClient3 ? "DMRP-1570" : "DMRP-0657");
+  Checks(broken.id, "DMRP-0664", "DMRP-0495", "DMRP-1570", "DMRP-0657");
   StartSharedWith("two-partitions", {{kBlank.Spec(), Table(R"(label: dos
 start=2048, size=16384, type=7
 start=20480, size=16384, type=7

@@ -40,7 +40,7 @@ class MarkActivePartition : public RevisionTest {
 
 // The partition's entry gets the boot indicator: what a BIOS looks for.
 TEST_P(MarkActivePartition, SetsTheBootIndicator) {
-  Checks("DMRP-0689", "DMRP-0240", third() ? "DMRP-1585" : "DMRP-0685", "DMRP-0691");
+  Checks("DMRP-0689", "DMRP-0240", "DMRP-1585", "DMRP-0685", "DMRP-0691");
   ASSERT_EQ(Active(LayoutOf()), 0);
   ASSERT_THAT(Mark(1), Succeeds());
   const harness::DiskLayout layout = LayoutOf();
@@ -104,8 +104,7 @@ class MarkActivePartitionRefuses : public ConformanceTest,
 // regionId has to name a region, and the state to be its current one.
 TEST_P(MarkActivePartitionRefuses, Because) {
   const auto& [revision, wrong] = GetParam();
-  Checks("DMRP-0686", "DMRP-0688", revision == Revision::kIVolumeClient3 ? "DMRP-1585" : "DMRP-0685",
-         "DMRP-0495", "DMRP-0496");
+  Checks("DMRP-0686", "DMRP-0688", "DMRP-1585", "DMRP-0685", "DMRP-0495", "DMRP-0496");
   StartSharedWith("two-primaries", {{kBlank.Spec(), Table(std::string(kTwoPrimaries))}});
   Session& session = SessionOf(revision);
   const Observation before = ObserveAll(session);

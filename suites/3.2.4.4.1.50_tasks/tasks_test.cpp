@@ -17,8 +17,7 @@ class Tasks : public RevisionTest {
 
 // All running tasks are listed and nothing else: none in an idle server, none at its start.
 TEST_P(Tasks, EnumTasksListsNothingWhileNothingRuns) {
-  Checks("DMRP-1373", third() ? "DMRP-1820" : "DMRP-1370", "DMRP-1376", "DMRP-1377", "DMRP-1378",
-         "DMRP-0517");
+  Checks("DMRP-1373", "DMRP-1820", "DMRP-1370", "DMRP-1376", "DMRP-1377", "DMRP-1378", "DMRP-0517");
   StartShared("one-mbr-disk", {kMbr512});
   const auto reply = session().EnumTasks();
   ASSERT_THAT(reply, Succeeds());
@@ -90,7 +89,7 @@ TEST_P(Tasks, EnumTasksLeavesEverythingUntouched) {
 
 // An id that names no running task is refused; the in-value of tinfo has no influence, and nothing changes.
 TEST_P(Tasks, GetTaskDetailRefusesAnUnknownTask) {
-  Checks("DMRP-1383", third() ? "DMRP-1822" : "DMRP-1382", "DMRP-1385", "DMRP-1389");
+  Checks("DMRP-1383", "DMRP-1822", "DMRP-1382", "DMRP-1385", "DMRP-1389");
   StartShared("one-mbr-disk", {kMbr512});
   const Observation before = ObserveAll(session());
   TASK_INFO noise;

@@ -31,8 +31,8 @@ class HrGetErrorData : public RevisionTest {
 // The call succeeds, with as many messages as the server has, none included; the flags are 0, for none are
 // defined.
 TEST_P(HrGetErrorData, ReturnsMessagesAndNoFlags) {
-  Checks(third() ? "DMRP-1826" : "DMRP-1401", third() ? "DMRP-1829" : "DMRP-1400", "DMRP-1405", "DMRP-1412",
-         "DMRP-1413", "DMRP-1414", "DMRP-1416");
+  Checks("DMRP-1826", "DMRP-1401", "DMRP-1829", "DMRP-1400", "DMRP-1405", "DMRP-1412", "DMRP-1413",
+         "DMRP-1414", "DMRP-1416");
   Session& client = Client("client");
   const HRESULT hr = Fail(client);
   const auto reply = client.HrGetErrorData(hr, 0);
@@ -56,7 +56,7 @@ TEST_P(HrGetErrorData, TerminatesEachMessage) {
 
 // All combinations of the two flags are understood, undefined ones ignored.
 TEST_P(HrGetErrorData, KnowsItsFlags) {
-  Checks(third() ? "DMRP-1828" : "DMRP-1399", "DMRP-0024");
+  Checks("DMRP-1828", "DMRP-1399", "DMRP-0024");
   Session& client = Client("client");
   const HRESULT hr = Fail(client);
   for (DWORD flags : {kNoRemove, kNoRemove | kIgnoreTag, kIgnoreTag, DWORD{0}, DWORD{0x80000001}}) {

@@ -28,13 +28,13 @@ class Refreshing : public ConformanceTest, public ::testing::WithParamInterface<
   void ChecksAs(const char* refresh, const char* rescan) {
     switch (GetParam().how) {
       case How::kRefresh:
-        ChecksAll({refresh, third() ? "DMRP-1839" : "DMRP-1456"});
+        ChecksAll({refresh, "DMRP-1839", "DMRP-1456"});
         break;
       case How::kRescanDisks:
-        ChecksAll({rescan, third() ? "DMRP-1841" : "DMRP-1461"});
+        ChecksAll({rescan, "DMRP-1841", "DMRP-1461"});
         break;
       case How::kRefreshEx:
-        ChecksAll({refresh, "DMRP-1863", "DMRP-1861", "DMRP-1858"});
+        ChecksAll({refresh, "DMRP-1456", "DMRP-1863", "DMRP-1861", "DMRP-1858"});
         break;
     }
   }

@@ -43,6 +43,7 @@ void ConformanceTest::TearDown() {
     Run::Current().history()->Write("log", {{"test", Run::Current().history()->test()},
                                             {"source", "server"},
                                             {"text", lab_->bed().ServerLog()}});
+    lab_->KeepEvidence(Run::Current().history()->test());
   } else if (!shared_key_.empty()) {
     Run::Current().Keep(shared_key_, std::move(lab_));
   }

@@ -1,8 +1,10 @@
 #include "suites/support/lab.hpp"
 
 #include <algorithm>
+#include <atomic>
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 namespace dmrp::suites {
 
@@ -33,14 +35,58 @@ Result<std::shared_ptr<Lab>> Lab::Start(Run& run, std::vector<BedDiskRequest> di
   std::shared_ptr<Lab> lab(new Lab(run));
   lab->findings_ = std::make_shared<harness::Findings>(run.history());
   lab->monitor_ = std::make_shared<harness::RuleMonitor>(lab->findings_, run.target().notification_timeout);
-  auto bed = (*beds)->Start({.disks = std::move(disks), .capture = std::nullopt});
+  harness::BedRequest request;
+  request.disks = std::move(disks);
+  if (run.target().kind == harness::TargetKind::kBundled) {
+    static std::atomic<unsigned> number = 0;
+    std::error_code failure;
+    const auto folder = run.directory() / "captures";
+    std::filesystem::create_directories(folder, failure);
+    if (failure) return FailErrno("create folder " + folder.string(), failure.value());
+    lab->capture_ = folder / fmt::format("running-{}-{}.pcap", ::getpid(), ++number);
+    request.capture = lab->capture_;
+  }
+  auto bed = (*beds)->Start(request);
   if (!bed) return tl::unexpected(bed.error());
   lab->bed_ = *std::move(bed);
   if (auto found = lab->FindDisks(); !found) return tl::unexpected(found.error());
   return lab;
 }
 
-Lab::~Lab() { ForgetClients(); }
+Lab::~Lab() {
+  ForgetClients();
+  bed_.reset();
+  if (capture_.empty()) return;
+  std::error_code ignored;
+  if (keep_capture_as_.empty()) {
+    std::filesystem::remove(capture_, ignored);
+  } else {
+    std::filesystem::rename(capture_, keep_capture_as_, ignored);
+  }
+}
+
+void Lab::KeepEvidence(const std::string& test) {
+  std::string name = test;
+  std::ranges::replace(name, '/', '.');
+  nlohmann::json record{{"test", test}, {"event", "evidence"}, {"id", name}};
+  if (!capture_.empty()) {
+    keep_capture_as_ = capture_.parent_path() / (name + ".pcap");
+    record["capture"] = keep_capture_as_.string();
+  }
+  if (run_.target().Can("images")) {
+    const auto folder = run_.directory() / "images" / name;
+    std::error_code ignored;
+    std::filesystem::create_directories(folder, ignored);
+    if (auto copies = bed_->SnapshotAll()) {
+      for (const auto& [id, copy] : *copies) {
+        const auto kept = folder / (id + ".raw");
+        if (harness::CopySparse(copy, kept)) record["images"].push_back(kept.string());
+        std::filesystem::remove(copy, ignored);
+      }
+    }
+  }
+  run_.history()->Write("guest", std::move(record));
+}
 
 void Lab::ForgetClients() {
   by_revision_.clear();

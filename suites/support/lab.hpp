@@ -7,6 +7,7 @@
 #include "harness/target/test_bed.hpp"
 #include "suites/support/run.hpp"
 
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
@@ -52,6 +53,10 @@ class Lab {
   void ForgetClients();
   Result<void> FindDisks();
 
+  /// Keeps what a failed test leaves: images/TEST/ID.raw and captures/TEST.pcap in the run's folder, the
+  /// capture complete once the lab has ended. Targets that have neither keep nothing.
+  void KeepEvidence(const std::string& test);
+
   /// Copies of the disks as the last observation found them, for labs that are shared between tests.
   std::map<std::string, std::shared_ptr<class ImageCopy>> last_images;
 
@@ -59,6 +64,8 @@ class Lab {
   explicit Lab(Run& run) : run_(run) {}
 
   Run& run_;
+  std::filesystem::path capture_;  ///< empty: none is made
+  std::filesystem::path keep_capture_as_;
   std::unique_ptr<harness::TestBed> bed_;
   std::shared_ptr<harness::Findings> findings_;
   std::shared_ptr<harness::RuleMonitor> monitor_;
