@@ -31,6 +31,8 @@ import sys
 import tempfile
 
 BRIDGE = "br0"
+# Fixed: a bridge without an address of its own takes that of a port, and guests lose us when that port goes.
+BRIDGE_ADDRESS = "52:54:00:09:ff:01"
 CLIENT_ADDRESSES = ["10.9.0.1", "10.9.0.2", "10.9.0.3"]
 PREFIX_LENGTH = 24
 WAYS = ["bridge", "user-namespaced", "user-forwarded"]
@@ -85,7 +87,7 @@ def ip(arguments: str) -> None:
 def make_network(bridge: bool) -> None:
     lines = ["link set lo up"]
     if bridge:
-        lines += [f"link add {BRIDGE} type bridge", f"link set {BRIDGE} up"]
+        lines += [f"link add {BRIDGE} address {BRIDGE_ADDRESS} type bridge", f"link set {BRIDGE} up"]
         lines += [f"addr add {address}/{PREFIX_LENGTH} dev {BRIDGE}" for address in CLIENT_ADDRESSES]
     ip("\n".join(lines) + "\n")
 
