@@ -141,18 +141,22 @@ def module_files(version: str, names: list[str]) -> dict[str, bytes]:
 
 
 def base_entries(version: str, table: dict) -> list[Entry]:
-    programs = []
-    for name, package in table["programs"].items():
-        path = pathlib.Path(name)
-        if not path.exists():
-            raise BuildError(f"{name} is missing: install {package}")
-        programs.append(path)
+    def installed(kind: str) -> list[pathlib.Path]:
+        for name, package in table[kind].items():
+            if not pathlib.Path(name).exists():
+                raise BuildError(f"{name} is missing: install {package}")
+        return [pathlib.Path(name) for name in table[kind]]
+
+    programs = installed("programs")
+    libraries = installed("libraries")
     if not BUSYBOX.exists():
         raise BuildError(f"{BUSYBOX} is missing: install busybox-static")
     entries = [Entry.link(name, target) for name, target in LINKS.items()]
     entries += [Entry.directory(name) for name in ("dev", "proc", "sys", "tmp", "run", "root", "mnt", "var/log", "usr/lib64")]
     entries += [Entry.file(merged(str(path)), path.read_bytes(), 0o755) for path in programs]
-    entries += [Entry.file(path, data, 0o755) for path, data in closure(programs).items()]
+    shared = closure(programs + libraries) | {merged(str(path)): path.read_bytes() for path in libraries}
+    entries += [Entry.file(path, data, 0o755) for path, data in shared.items()]
+    entries += [Entry.link(path, target) for path, target in table["links"].items()]
     entries.append(Entry.file("usr/bin/busybox", BUSYBOX.read_bytes(), 0o755))
     taken = {entry.path for entry in entries}
     for applet in run([str(BUSYBOX), "--list-full"]).decode().split():

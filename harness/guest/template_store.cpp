@@ -22,7 +22,7 @@ namespace dmrp::harness {
 namespace {
 
 // Each takes some 150 MiB of disk. A rebuilt server makes a new one.
-constexpr std::size_t kKeptTemplates = 4;
+constexpr std::size_t kKeptTemplates = 10;
 
 std::string Sha256(const std::string& text) {
   sha256_ctx context;
