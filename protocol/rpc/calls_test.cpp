@@ -147,6 +147,25 @@ TEST_F(Calls, HandlersMayCallBackWhileTheyServe) {
   EXPECT_EQ(AsText(*reply), "through");
 }
 
+TEST_F(Calls, WorkPutOffRunsWhenTheReplyIsOnTheWay) {
+  Serve();
+  Signal replied;
+  Signal ran;
+  server_->Register(
+      kOther, {.handler = [&](const CallContext& call, Bytes stub) -> tl::expected<Bytes, std::uint32_t> {
+        call.Afterwards([&] {
+          if (replied.Await()) {
+            ran.Set();
+          }
+        });
+        return stub;
+      }});
+  ASSERT_TRUE(ConnectPrivately()->Call(kOther, 0, Text("x")));
+  EXPECT_FALSE(ran.Await(0ms));
+  replied.Set();
+  EXPECT_TRUE(ran.Await());
+}
+
 TEST_F(Calls, FaultsCarryTheirStatus) {
   Serve();
   auto client = ConnectPrivately();

@@ -173,14 +173,17 @@ class Server::Impl::Connection final : public ServerSession::Host,
     auto task = [self = shared_from_this(), ticket, entry = std::move(entry), call = std::move(call),
                  stub = std::move(stub)]() mutable {
       tl::expected<Bytes, std::uint32_t> result = tl::unexpected(nca_s_fault_unspec);
+      const auto after = std::make_shared<AfterReply>();
+      call.after_reply = after;
       try {
         result = entry.handler(call, std::move(stub));
       } catch (const std::exception&) {
         // A handler's defect ends its call, not the server.
       }
-      asio::post(self->strand_, [self, ticket, result = std::move(result)]() mutable {
+      asio::post(self->strand_, [self, ticket, after, result = std::move(result)]() mutable {
         self->session_.Reply(ticket, std::move(result));
         self->AwaitNext();
+        self->RunAfterReply(*after);
       });
     };
     if (!server_->workers().Submit(std::move(task))) {
@@ -233,6 +236,20 @@ class Server::Impl::Connection final : public ServerSession::Host,
     ntlm.timestamp = options.challenge_timestamp;
     ntlm.allow_anonymous = options.allow_anonymous;
     return ntlm;
+  }
+
+  void RunAfterReply(AfterReply& after) {
+    if (auto work = after.Take(); !work.empty()) {
+      const auto run = [work = std::move(work)] {
+        for (const auto& item : work) {
+          item();
+        }
+      };
+      // A pool that has ended belongs to a server that stops; its work must not vanish silently all the same.
+      if (!server_->workers().Submit(run)) {
+        run();
+      }
+    }
   }
 
   void OnPdu(Bytes pdu) {

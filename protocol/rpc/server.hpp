@@ -14,12 +14,32 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace dmrp::rpc {
+
+/// Work that a handler puts off until its reply is on the way. Thread-safe.
+class AfterReply {
+ public:
+  void Add(std::function<void()> work) {
+    const std::lock_guard lock(mutex_);
+    work_.push_back(std::move(work));
+  }
+  /// What was added since the last call, in its order.
+  std::vector<std::function<void()>> Take() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(work_, {});
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::function<void()>> work_;
+};
 
 /// What a handler knows of a call.
 struct CallContext {
@@ -37,6 +57,17 @@ struct CallContext {
   std::uint64_t connection_id = 0;  ///< as in Frame::connection_id
   std::uint32_t call_id = 0;
   std::stop_token cancelled{};  ///< co_cancel, orphaned, loss of the connection, or the server's stop
+  std::shared_ptr<AfterReply> after_reply{};  ///< null where nobody replies, as in tests of handlers
+
+  /// Runs `work` on a worker thread when the reply has been handed to the connection, or the connection is
+  /// lost; at once where nobody replies.
+  void Afterwards(std::function<void()> work) const {
+    if (after_reply != nullptr) {
+      after_reply->Add(std::move(work));
+    } else {
+      work();
+    }
+  }
 };
 
 /// Serves one call: the reply's stub, or the status of a fault. Runs on a worker thread and may block.
