@@ -40,6 +40,32 @@ HRESULT HresultOf(StorageErrorCode code) {
       return LDM_E_NOT_EMPTY;
     case StorageErrorCode::kDiskTooSmall:
       return LDM_E_SPC_SETUP_FAIL;
+    case StorageErrorCode::kNotFormattable:
+      return LDM_E_BAD_FS;
+    case StorageErrorCode::kBadLabel:
+      return LDM_E_BAD_LABEL;
+    case StorageErrorCode::kBadUnit:
+      return E_INVALIDARG;
+    case StorageErrorCode::kUnitTooSmall:
+      return LDM_CLUSTER_SIZE_TOO_SMALL;
+    case StorageErrorCode::kUnitTooBig:
+      return LDM_CLUSTER_SIZE_TOO_BIG;
+    case StorageErrorCode::kTooManyUnits:
+      return LDM_CLUSTER_COUNT_TOO_HIGH;
+    case StorageErrorCode::kVolumeTooSmall:
+      return LDM_E_VOL_TOO_SMALL;
+    case StorageErrorCode::kVolumeTooBig:
+      return LDM_E_VOL_TOO_BIG;
+    case StorageErrorCode::kNoCompression:
+      return LDM_E_NOSUPPORT;
+    case StorageErrorCode::kBadSector:
+      return LDM_E_TASK_IOERROR;
+    case StorageErrorCode::kNoMemory:
+      return LDM_E_NOMEM;
+    case StorageErrorCode::kToolFailed:
+      return LDM_E_FORMAT_FAILED;
+    case StorageErrorCode::kAborted:
+      return LDM_E_TASK_ABORTED;
   }
   return LDM_E_GENERIC_ERROR;
 }

@@ -40,6 +40,32 @@ std::string_view StorageErrorName(StorageErrorCode code) {
       return "NotEmpty";
     case StorageErrorCode::kDiskTooSmall:
       return "DiskTooSmall";
+    case StorageErrorCode::kNotFormattable:
+      return "NotFormattable";
+    case StorageErrorCode::kBadLabel:
+      return "BadLabel";
+    case StorageErrorCode::kBadUnit:
+      return "BadUnit";
+    case StorageErrorCode::kUnitTooSmall:
+      return "UnitTooSmall";
+    case StorageErrorCode::kUnitTooBig:
+      return "UnitTooBig";
+    case StorageErrorCode::kTooManyUnits:
+      return "TooManyUnits";
+    case StorageErrorCode::kVolumeTooSmall:
+      return "VolumeTooSmall";
+    case StorageErrorCode::kVolumeTooBig:
+      return "VolumeTooBig";
+    case StorageErrorCode::kNoCompression:
+      return "NoCompression";
+    case StorageErrorCode::kBadSector:
+      return "BadSector";
+    case StorageErrorCode::kNoMemory:
+      return "NoMemory";
+    case StorageErrorCode::kToolFailed:
+      return "ToolFailed";
+    case StorageErrorCode::kAborted:
+      return "Aborted";
   }
   return "Unknown";
 }

@@ -10,7 +10,8 @@
 
 namespace dmrp::server {
 
-/// Why storage refused or failed an operation. No refusal changes the disk. If you add a code, extend
+/// Why storage refused or failed an operation. No refusal changes the disk; the codes from kBadSector on say
+/// that work had begun. If you add a code, extend
 /// StorageErrorName and the table of the methods layer that maps codes to HRESULTs.
 enum class StorageErrorCode : std::uint8_t {
   kIoError,           ///< the device failed to read or write
@@ -30,6 +31,19 @@ enum class StorageErrorCode : std::uint8_t {
   kExtendedNotEmpty,  ///< the extended partition still holds logical drives
   kNotEmpty,          ///< the disk has partitions and the operation wants none
   kDiskTooSmall,      ///< the disk cannot hold the table asked for
+  kNotFormattable,    ///< no file system of the type asked for can be made
+  kBadLabel,          ///< the label is too long for the file system or has a character it forbids
+  kBadUnit,           ///< the file system has no allocation units of the size asked for
+  kUnitTooSmall,      ///< the allocation unit is smaller than a sector
+  kUnitTooBig,        ///< the volume has too few allocation units of the size asked for
+  kTooManyUnits,      ///< the volume has more allocation units of the size asked for than can be numbered
+  kVolumeTooSmall,    ///< the volume is smaller than the smallest file system of the type asked for
+  kVolumeTooBig,      ///< the volume is bigger than the file system type asked for allows
+  kNoCompression,     ///< the file system cannot compress, or not with allocation units of that size
+  kBadSector,         ///< a sector of the volume cannot be read
+  kNoMemory,          ///< too little memory to make the file system in
+  kToolFailed,        ///< the program that makes the file system could not be run or failed
+  kAborted,           ///< the caller asked for the end
 };
 
 /// The name of a code without the leading k.
