@@ -38,4 +38,8 @@ Result<Bytes> MakeNotificationStream(Revision revision, Pointers pointers,
   return WriteNotifications(notifications, pointers);
 }
 
+Result<Bytes> MakeTaskStream(Pointers pointers, const TASK_INFO& task) {
+  return WriteNotifications(std::vector<Notification>{{LDMACTION_MODIFIED, task}}, pointers);
+}
+
 }  // namespace dmrp::server

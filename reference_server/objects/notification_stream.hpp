@@ -15,4 +15,7 @@ namespace dmrp::server {
 [[nodiscard]] Result<Bytes> MakeNotificationStream(Revision revision, Pointers pointers,
                                                    const std::vector<ObjectChange>& changes);
 
+/// The ByteStream that reports the state of a task (3.2.4.3); the same for both revisions.
+[[nodiscard]] Result<Bytes> MakeTaskStream(Pointers pointers, const TASK_INFO& task);
+
 }  // namespace dmrp::server

@@ -57,6 +57,47 @@ const FileSystemObject* ObjectState::FileSystemOn(LdmObjectId storage_id) const 
   return nullptr;
 }
 
+std::vector<FileSystemObject> ObjectState::FileSystems() const {
+  std::vector<FileSystemObject> systems;
+  for (const auto& [id, object] : objects_) {
+    if (const auto* system = std::get_if<FileSystemObject>(&object)) {
+      systems.push_back(*system);
+    }
+  }
+  return systems;
+}
+
+std::vector<DriveLetterObject> ObjectState::DriveLetters() const {
+  std::vector<DriveLetterObject> letters;
+  for (const auto& [id, object] : objects_) {
+    if (const auto* letter = std::get_if<DriveLetterObject>(&object)) {
+      letters.push_back(*letter);
+    }
+  }
+  std::ranges::sort(letters, {}, [](const DriveLetterObject& letter) { return letter.info.letter; });
+  return letters;
+}
+
+const DriveLetterObject* ObjectState::FindLetter(char16_t letter) const {
+  for (const auto& [id, object] : objects_) {
+    const auto* candidate = std::get_if<DriveLetterObject>(&object);
+    if (candidate != nullptr && candidate->info.letter == CapitalLetter(letter)) {
+      return candidate;
+    }
+  }
+  return nullptr;
+}
+
+const DriveLetterObject* ObjectState::LetterOf(LdmObjectId storage_id) const {
+  for (const auto& [id, object] : objects_) {
+    const auto* candidate = std::get_if<DriveLetterObject>(&object);
+    if (candidate != nullptr && candidate->info.isUsed && candidate->info.storageId == storage_id) {
+      return candidate;
+    }
+  }
+  return nullptr;
+}
+
 void ObjectState::Put(StorageObject object) {
   const LdmObjectId id = IdOf(object);
   objects_.insert_or_assign(id, std::move(object));

@@ -28,6 +28,14 @@ class ObjectState {
   [[nodiscard]] std::vector<RegionObject> RegionsOf(LdmObjectId disk_id) const;
   /// The file system on a region or volume, or null.
   [[nodiscard]] const FileSystemObject* FileSystemOn(LdmObjectId storage_id) const;
+  /// All file systems, in the order in which they were added.
+  [[nodiscard]] std::vector<FileSystemObject> FileSystems() const;
+  /// All drive letters, in the order of the alphabet.
+  [[nodiscard]] std::vector<DriveLetterObject> DriveLetters() const;
+  /// The letter in either case, or null when the server keeps no such letter.
+  [[nodiscard]] const DriveLetterObject* FindLetter(char16_t letter) const;
+  /// The letter of a region or volume, or null.
+  [[nodiscard]] const DriveLetterObject* LetterOf(LdmObjectId storage_id) const;
 
   [[nodiscard]] const std::map<LdmObjectId, StorageObject>& objects() const { return objects_; }
 
@@ -37,5 +45,10 @@ class ObjectState {
  private:
   std::map<LdmObjectId, StorageObject> objects_;
 };
+
+/// The letter as the list keeps it, a capital; other characters are left as they are.
+[[nodiscard]] constexpr char16_t CapitalLetter(char16_t letter) {
+  return letter >= u'a' && letter <= u'z' ? static_cast<char16_t>(letter - u'a' + u'A') : letter;
+}
 
 }  // namespace dmrp::server

@@ -1,6 +1,7 @@
 #include "reference_server/objects/reconcile.hpp"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 namespace dmrp::server {
@@ -54,7 +55,7 @@ std::vector<std::optional<std::size_t>> MatchRegions(const std::vector<RegionObj
 }
 
 bool SameFileSystem(const FileSystemObject& known, const FileSystemObject& seen) {
-  return known.identity == seen.identity && known.info.fsType == seen.info.fsType;
+  return known.in_the_making || known.identity == seen.identity && known.info.fsType == seen.info.fsType;
 }
 
 // The changes of one disk, by the groups in which they are notified.
@@ -64,6 +65,7 @@ struct DiskChanges {
   std::vector<ObjectChange> regions;
   std::vector<ObjectChange> systems_gone;
   std::vector<ObjectChange> systems;
+  std::vector<std::pair<char16_t, LdmObjectId>> letters;  // which region has which letter now
 };
 
 void Append(ChangeSet& set, const std::vector<ObjectChange>& changes) {
@@ -103,7 +105,7 @@ LdmObjectId CompareFileSystem(const FileSystemObject* known, const std::optional
   now.info.id = known->info.id;
   now.info.lastKnownState = known->info.lastKnownState;
   now.info.taskId = known->info.taskId;
-  if (now.info != known->info) {
+  if (now.info != known->info || now.in_the_making != known->in_the_making) {
     changes.systems.push_back({LDMACTION_MODIFIED, now});
   }
   return now.info.id;
@@ -131,6 +133,9 @@ void CompareRegions(const ObjectState& state, LdmObjectId disk_id, const Observe
     now.info.lastKnownState = before != nullptr ? before->info.lastKnownState : 0;
     const FileSystemObject* system = before != nullptr ? state.FileSystemOn(before->info.id) : nullptr;
     now.info.fsId = CompareFileSystem(system, observed.regions[i].file_system, now.info.id, set, changes);
+    if (observed.regions[i].letter != 0) {
+      changes.letters.emplace_back(observed.regions[i].letter, now.info.id);
+    }
     if (before == nullptr) {
       changes.regions.push_back({LDMACTION_CREATED, now});
     } else if (now.info != before->info) {
@@ -139,7 +144,43 @@ void CompareRegions(const ObjectState& state, LdmObjectId disk_id, const Observe
   }
 }
 
-void CompareDisk(const ObjectState& state, const ObservedDisk& observed, ChangeSet& set) {
+std::u16string LettersOf(const std::vector<ObservedDisk>& observed) {
+  std::u16string letters;
+  for (const ObservedDisk& disk : observed) {
+    for (const ObservedRegion& region : disk.regions) {
+      if (region.letter != 0) {
+        letters.push_back(region.letter);
+      }
+    }
+  }
+  return letters;
+}
+
+// Gives letters to those regions of the disk that have them now and frees the disk's others, except those
+// that are `taken`: regions of another disk have got them, and are compared with it.
+void CompareLetters(const ObjectState& state, LdmObjectId disk_id,
+                    const std::vector<std::pair<char16_t, LdmObjectId>>& wanted, const std::u16string& taken,
+                    ChangeSet& set) {
+  for (DriveLetterObject letter : state.DriveLetters()) {
+    const auto found =
+        std::ranges::find(wanted, letter.info.letter, &std::pair<char16_t, LdmObjectId>::first);
+    const auto* user = state.FindAs<RegionObject>(letter.info.storageId);
+    const bool of_this_disk = user != nullptr && user->info.diskId == disk_id;
+    const bool freed = of_this_disk && taken.find(letter.info.letter) == std::u16string::npos;
+    if (found == wanted.end() && !freed) {
+      continue;
+    }
+    const LdmObjectId storage = found == wanted.end() ? 0 : found->second;
+    if (storage != letter.info.storageId) {
+      letter.info.storageId = storage;
+      letter.info.isUsed = storage != 0;
+      set.Modify(letter);
+    }
+  }
+}
+
+void CompareDisk(const ObjectState& state, const ObservedDisk& observed, const std::u16string& taken,
+                 ChangeSet& set) {
   DiskChanges changes;
   const DiskObject* before = state.FindDiskByKey(observed.key);
   DiskObject now{observed.info, observed.key};
@@ -162,12 +203,15 @@ void CompareDisk(const ObjectState& state, const ObservedDisk& observed, ChangeS
   Append(set, changes.regions);
   Append(set, changes.systems_gone);
   Append(set, changes.systems);
+  CompareLetters(state, now.info.id, changes.letters, taken, set);
   if (medium_left) {
     Append(set, changes.disk);
   }
 }
 
-void RemoveDisk(const ObjectState& state, const DiskObject& disk, ChangeSet& set) {
+void RemoveDisk(const ObjectState& state, const DiskObject& disk, const std::u16string& taken,
+                ChangeSet& set) {
+  CompareLetters(state, disk.info.id, {}, taken, set);
   const std::vector<RegionObject> regions = state.RegionsOf(disk.info.id);
   for (const RegionObject& region : regions) {
     if (const FileSystemObject* system = state.FileSystemOn(region.info.id)) {
@@ -182,31 +226,43 @@ void RemoveDisk(const ObjectState& state, const DiskObject& disk, ChangeSet& set
 
 }  // namespace
 
+ChangeSet InitialDriveLetters() {
+  ChangeSet set;
+  for (char16_t letter = u'C'; letter <= u'Z'; ++letter) {
+    DriveLetterObject object;
+    object.object_id = set.NewId();
+    object.info.letter = letter;
+    set.Create(object);
+  }
+  return set;
+}
+
 ChangeSet ReconcileSystem(const ObjectState& state, const std::vector<ObservedDisk>& observed) {
   ChangeSet set;
+  const std::u16string letters = LettersOf(observed);
   for (const DiskObject& disk : state.Disks()) {
     const bool present =
         std::ranges::any_of(observed, [&](const ObservedDisk& seen) { return seen.key == disk.key; });
     if (!present) {
-      RemoveDisk(state, disk, set);
+      RemoveDisk(state, disk, letters, set);
     }
   }
   for (const ObservedDisk& seen : observed) {
-    CompareDisk(state, seen, set);
+    CompareDisk(state, seen, letters, set);
   }
   return set;
 }
 
 ChangeSet ReconcileDisk(const ObjectState& state, const ObservedDisk& observed) {
   ChangeSet set;
-  CompareDisk(state, observed, set);
+  CompareDisk(state, observed, LettersOf({observed}), set);
   return set;
 }
 
 ChangeSet RemoveDisk(const ObjectState& state, LdmObjectId disk_id) {
   ChangeSet set;
   if (const DiskObject* disk = state.FindAs<DiskObject>(disk_id)) {
-    RemoveDisk(state, *disk, set);
+    RemoveDisk(state, *disk, {}, set);
   }
   return set;
 }

@@ -15,6 +15,7 @@ namespace dmrp::server {
 struct ObservedRegion {
   REGION_INFO_EX info;
   std::optional<FileSystemObject> file_system;
+  char16_t letter = 0;  ///< the drive letter that the mount manager keeps for it, a capital; 0 for none
 };
 
 /// A disk as storage sees it, with its regions. Identifiers, lastKnownState and taskId have no meaning here.
@@ -24,10 +25,14 @@ struct ObservedDisk {
   std::vector<ObservedRegion> regions;
 };
 
+/// The drive letters of a server that starts, C to Z (note 75), all free.
+[[nodiscard]] ChangeSet InitialDriveLetters();
+
 /// The changes that turn the list into what was observed, for all disks of the system: disks that are not in
 /// `observed` are removed (3.2.6.2), new ones added (3.2.6.1), others compared (3.2.6.3, 3.2.6.7, 3.2.6.8).
 /// Regions keep their identity by type and start, partitions of GPT disks by partitionId as well; a free
-/// region that shrank or grew is the one that it overlaps most.
+/// region that shrank or grew is the one that it overlaps most. Letters follow the regions; letters that are
+/// not in the list are passed over.
 [[nodiscard]] ChangeSet ReconcileSystem(const ObjectState& state, const std::vector<ObservedDisk>& observed);
 
 /// The same for one disk that is in the list or is new.

@@ -194,5 +194,81 @@ TEST(ObjectState, ListsAnExtendedPartitionBeforeWhatItHolds) {
   EXPECT_EQ(regions[0].info.regionType, REGION_EXTENDED);
 }
 
+ObjectState WithLetters() { return Apply({}, InitialDriveLetters()); }
+
+ObservedRegion Lettered(LONGLONG start, char16_t letter) {
+  ObservedRegion region = Observed(REGION_PRIMARY, start, kMiB, true);
+  region.letter = letter;
+  return region;
+}
+
+TEST(ReconcileLetters, AServerStartsWithTheFreeLettersCToZ) {
+  const auto letters = WithLetters().DriveLetters();
+  ASSERT_EQ(letters.size(), 24U);
+  EXPECT_EQ(letters.front().info.letter, u'C');
+  EXPECT_EQ(letters.back().info.letter, u'Z');
+  for (const DriveLetterObject& letter : letters) {
+    EXPECT_FALSE(letter.info.isUsed);
+    EXPECT_EQ(letter.info.storageId, 0);
+  }
+}
+
+TEST(ReconcileLetters, ALetterFollowsItsRegion) {
+  ObjectState state = WithLetters();
+  state = Apply(state, ReconcileSystem(state, {SomeDisk("a", {Lettered(0, u'F')})}));
+  const LdmObjectId region = state.RegionsOf(state.Disks().front().info.id).front().info.id;
+  ASSERT_NE(state.LetterOf(region), nullptr);
+  EXPECT_EQ(state.LetterOf(region)->info.letter, u'F');
+  EXPECT_EQ(state.FindLetter(u'f'), state.LetterOf(region));
+
+  const ChangeSet same = ReconcileSystem(state, {SomeDisk("a", {Lettered(0, u'F')})});
+  EXPECT_TRUE(same.empty());
+
+  state = Apply(state, ReconcileSystem(state, {SomeDisk("a", {Lettered(0, 0)})}));
+  EXPECT_EQ(state.LetterOf(region), nullptr);
+  EXPECT_FALSE(state.FindLetter(u'F')->info.isUsed);
+}
+
+TEST(ReconcileLetters, ALetterThatChangesItsDiskIsModifiedOnceInEitherOrder) {
+  for (const bool forward : {true, false}) {
+    const auto disks = [forward](char16_t first, char16_t second) {
+      return std::vector{SomeDisk(forward ? "a" : "b", {Lettered(0, first)}),
+                         SomeDisk(forward ? "b" : "a", {Lettered(0, second)})};
+    };
+    ObjectState state = WithLetters();
+    state = Apply(state, ReconcileSystem(state, disks(u'F', 0)));
+    const LdmObjectId before = state.FindLetter(u'F')->info.storageId;
+    const ChangeSet moved = ReconcileSystem(state, disks(0, u'F'));
+    EXPECT_EQ(moved.changes().size(), 1U);
+    state = Apply(state, moved);
+    EXPECT_TRUE(state.FindLetter(u'F')->info.isUsed);
+    EXPECT_NE(state.FindLetter(u'F')->info.storageId, before);
+  }
+}
+
+TEST(ReconcileLetters, ADiskThatGoesFreesItsLettersFirst) {
+  ObjectState state = WithLetters();
+  state = Apply(state, ReconcileSystem(state, {SomeDisk("a", {Lettered(0, u'F')})}));
+  const ChangeSet gone = ReconcileSystem(state, {});
+  ASSERT_EQ(gone.changes().size(), 4U);
+  EXPECT_TRUE(std::holds_alternative<DriveLetterObject>(gone.changes().front().object));
+  EXPECT_TRUE(std::holds_alternative<DiskObject>(gone.changes().back().object));
+  EXPECT_FALSE(Apply(state, gone).FindLetter(u'F')->info.isUsed);
+}
+
+TEST(Reconcile, WhatIsFoundAfterFormattingIsTheFileSystemThatWasBeingMade) {
+  ObjectState state;
+  ObservedRegion region = Observed(REGION_PRIMARY, 0, kMiB, true);
+  region.file_system->in_the_making = true;
+  state = Apply(state, ReconcileSystem(state, {SomeDisk("a", {region})}));
+  region.file_system = FileSystemObject{};
+  region.file_system->identity = "1234-ABCD";
+  region.file_system->info.fsType = FSTYPE_FAT;
+  const ChangeSet made = ReconcileSystem(state, {SomeDisk("a", {region})});
+  ASSERT_EQ(made.changes().size(), 1U);
+  EXPECT_EQ(made.changes().front().action, LDMACTION_MODIFIED);
+  EXPECT_EQ(std::get<FileSystemObject>(made.changes().front().object).info.fsType, FSTYPE_FAT);
+}
+
 }  // namespace
 }  // namespace dmrp::server

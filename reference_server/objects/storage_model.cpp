@@ -102,14 +102,24 @@ StorageModel::NewIds StorageModel::Commit(const Operation& /*operation*/, const 
   }
   // Publishing the list and choosing the recipients is one step: a client that registers later reads the new
   // list, one that registered before gets the frames.
-  std::map<LdmObjectId, Client> recipients;
+  Clients recipients;
   {
     const std::scoped_lock lock(mutex_);
     state_ = std::move(next);
     recipients = clients_;
   }
-  Deliver(recipients, applied);
+  Deliver(recipients,
+          [&](Revision revision) { return MakeNotificationStream(revision, options_.pointers, applied); });
   return ids;
+}
+
+void StorageModel::NotifyTask(const TASK_INFO& task) {
+  Clients recipients;
+  {
+    const std::scoped_lock lock(mutex_);
+    recipients = clients_;
+  }
+  Deliver(recipients, [&](Revision) { return MakeTaskStream(options_.pointers, task); });
 }
 
 LdmObjectId StorageModel::AddClient(Revision revision, std::shared_ptr<NotificationSink> sink) {
@@ -141,18 +151,18 @@ std::size_t StorageModel::ClientCount() const {
   return clients_.size();
 }
 
-void StorageModel::Deliver(const std::map<LdmObjectId, Client>& clients,
-                           const std::vector<ObjectChange>& applied) {
+void StorageModel::Deliver(const Clients& clients, const MakeStream& make_stream) {
   if (clients.empty()) {
     return;
   }
+  const std::scoped_lock one_at_a_time(delivery_mutex_);
   const auto deadline = std::chrono::steady_clock::now() + options_.notification_deadline;
   std::map<Revision, std::shared_ptr<const Bytes>> streams;
   std::vector<LdmObjectId> recipients;
   for (const auto& [id, client] : clients) {
     recipients.push_back(id);
     if (!streams.contains(client.revision)) {
-      auto stream = MakeNotificationStream(client.revision, options_.pointers, applied);
+      auto stream = make_stream(client.revision);
       if (!stream) {
         Log("a change cannot be notified: " + stream.error().ToString());
         return;

@@ -60,6 +60,10 @@ class StorageModel {
   /// each one's revision. Returns when all of them have answered or were given up. An empty set does nothing.
   NewIds Commit(const Operation& operation, const ChangeSet& changes);
 
+  /// Notifies every registered client of a task's state (3.2.4.3): DMNOTIFY_TASK_INFO, LDMACTION_MODIFIED.
+  /// Needs no operation: tasks run beside operations. Returns as Commit does.
+  void NotifyTask(const TASK_INFO& task);
+
   /// Registers a client for notifications (3.2.1.2); its identifier is unique for the life of the server.
   LdmObjectId AddClient(Revision revision, std::shared_ptr<NotificationSink> sink);
   /// False when the client is not in the list.
@@ -78,7 +82,10 @@ class StorageModel {
     std::shared_ptr<NotificationSink> sink;
   };
 
-  void Deliver(const std::map<LdmObjectId, Client>& clients, const std::vector<ObjectChange>& applied);
+  using Clients = std::map<LdmObjectId, Client>;
+  using MakeStream = std::function<Result<Bytes>(Revision)>;
+
+  void Deliver(const Clients& clients, const MakeStream& make_stream);
   void DropIfGone(LdmObjectId id, const Result<std::int32_t>& answer);
   void Log(const std::string& text) const;
 
@@ -88,9 +95,10 @@ class StorageModel {
   ErrorStore errors_;
 
   std::mutex operation_mutex_;  // held over a whole operation, commit and delivery included
+  std::mutex delivery_mutex_;   // held while notifications are delivered, taken after operation_mutex_
   mutable std::mutex mutex_;    // guards the members below; never held while calling out
   std::shared_ptr<const ObjectState> state_;
-  std::map<LdmObjectId, Client> clients_;
+  Clients clients_;
 };
 
 }  // namespace dmrp::server

@@ -22,6 +22,8 @@ struct RegionObject {
 struct FileSystemObject {
   FILE_SYSTEM_INFO info;
   std::string identity;  ///< serial number or UUID on the medium; another value means it was formatted anew
+  /// The volume is being formatted: what is found on it next is this file system, whatever its identity.
+  bool in_the_making = false;
 };
 
 struct DriveLetterObject {
