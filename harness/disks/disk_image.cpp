@@ -1,22 +1,22 @@
 #include "harness/disks/disk_image.hpp"
 
+#include "harness/disks/disk_contents.hpp"
 #include "harness/guest/process.hpp"
 #include "protocol/base/guid.hpp"
 
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
 #include <fstream>
-#include <iterator>
 #include <system_error>
 
+#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/wait.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 namespace dmrp::harness {
 namespace {
-
-constexpr std::chrono::milliseconds kToolDeadline(30'000);
-constexpr std::uint64_t kGeometryPartition = 4U << 20U;  // octets; enough for any heads and sectors to show
 
 std::string FreshSerial() {
   std::string text = Guid::Random().ToString();
@@ -24,54 +24,6 @@ std::string FreshSerial() {
   text.resize(10);
   std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::toupper(c); });
   return "DM" + text;
-}
-
-Result<void> RunTool(Launcher& launcher, const std::vector<std::string>& argv, const std::string& input,
-                     const std::filesystem::path& beside) {
-  const std::filesystem::path input_file = beside.string() + ".input";
-  const std::filesystem::path log = beside.string() + ".log";
-  std::ofstream(input_file, std::ios::trunc) << input;
-  auto process = launcher.Start({.argv = argv, .inherit = {}, .log = log, .input = input_file});
-  Result<int> status = process ? process->Wait(kToolDeadline) : Result<int>(tl::unexpected(process.error()));
-  std::ifstream file(log);
-  const std::string output{std::istreambuf_iterator<char>(file), {}};
-  std::error_code ignored;
-  std::filesystem::remove(input_file, ignored);
-  std::filesystem::remove(log, ignored);
-  if (!status) {
-    return Fail(ErrorKind::kUnavailable, fmt::format("{}: {}", argv.front(), status.error().message));
-  }
-  if (*status != 0) {
-    return Fail(ErrorKind::kUnavailable,
-                fmt::format("{} ended with wait status {}: {}", argv.front(), *status, output));
-  }
-  return {};
-}
-
-// What fdisk is told. With a geometry: a partition from the second track to the end of a cylinder, because
-// the last head and sector of a partition are where kernels take a disk's geometry from.
-std::string FdiskScript(const DiskSpec& spec) {
-  if (spec.label == DiskLabel::kGpt) {
-    return "g\nw\n";
-  }
-  if (!spec.geometry) {
-    return "o\nw\n";
-  }
-  const std::uint64_t cylinder = std::uint64_t{spec.geometry->heads} * spec.geometry->sectors;
-  const std::uint64_t wanted = std::min(kGeometryPartition, spec.size / 2) / spec.logical_sector;
-  const std::uint64_t cylinders = std::max<std::uint64_t>(1, wanted / cylinder);
-  return fmt::format("o\nn\np\n1\n{}\n{}\nt\n7\nw\n", spec.geometry->sectors, cylinders * cylinder - 1);
-}
-
-Result<void> WriteLabel(Launcher& launcher, const DiskSpec& spec, const std::filesystem::path& image) {
-  std::vector<std::string> argv = {
-      "fdisk", "-w", "always", "-W", "always", "-b", std::to_string(spec.logical_sector)};
-  if (spec.geometry) {
-    argv.insert(argv.end(), {"-c=dos", "-H", std::to_string(spec.geometry->heads), "-S",
-                             std::to_string(spec.geometry->sectors)});
-  }
-  argv.push_back(image.string());
-  return RunTool(launcher, argv, FdiskScript(spec), image);
 }
 
 }  // namespace
@@ -83,6 +35,9 @@ Result<DiskImage> CreateDiskImage(const DiskSpec& spec, const std::filesystem::p
   DiskImage image{.spec = spec, .path = {}};
   if (image.spec.serial.empty()) {
     image.spec.serial = FreshSerial();
+  }
+  if (!spec.medium) {
+    return image;
   }
   const std::string stem = (spec.name.empty() ? "disk" : spec.name) + "-" + image.spec.serial;
   const auto raw = directory / (stem + ".raw");
@@ -100,10 +55,8 @@ Result<DiskImage> CreateDiskImage(const DiskSpec& spec, const std::filesystem::p
       return FailErrno(fmt::format("making {} of {} octets", raw.string(), spec.size), trouble.value());
     }
   }
-  if (spec.label != DiskLabel::kNone) {
-    if (auto done = WriteLabel(launcher, spec, raw); !done) {
-      return tl::unexpected(done.error());
-    }
+  if (auto done = WriteContents(launcher, spec, raw); !done) {
+    return tl::unexpected(done.error());
   }
   if (spec.format == DiskFormat::kQcow2) {
     const std::vector<std::string> argv =
@@ -125,6 +78,36 @@ Result<DiskImage> CreateDiskImage(const DiskSpec& spec, const std::filesystem::p
     }
   }
   return image;
+}
+
+Result<void> CopySparse(const std::filesystem::path& from, const std::filesystem::path& to) {
+  FileDescriptor source(open(from.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!source.valid()) return FailErrno("open " + from.string(), errno);
+  FileDescriptor copy(open(to.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  if (!copy.valid()) return FailErrno("create " + to.string(), errno);
+  struct stat status{};
+  if (fstat(source.get(), &status) != 0) return FailErrno("stat " + from.string(), errno);
+  if (ftruncate(copy.get(), status.st_size) != 0) return FailErrno("resize " + to.string(), errno);
+  off_t position = 0;
+  while (position < status.st_size) {
+    const off_t data = lseek(source.get(), position, SEEK_DATA);
+    if (data < 0) {
+      if (errno == ENXIO) break;  // only a hole is left
+      return FailErrno("seek in " + from.string(), errno);
+    }
+    off_t hole = lseek(source.get(), data, SEEK_HOLE);
+    if (hole < 0) return FailErrno("seek in " + from.string(), errno);
+    off_t in = data;
+    off_t out = data;
+    while (in < hole) {
+      const ssize_t moved =
+          copy_file_range(source.get(), &in, copy.get(), &out, static_cast<std::size_t>(hole - in), 0);
+      if (moved < 0) return FailErrno("copy " + from.string(), errno);
+      if (moved == 0) break;
+    }
+    position = hole;
+  }
+  return {};
 }
 
 }  // namespace dmrp::harness

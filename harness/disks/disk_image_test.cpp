@@ -119,6 +119,54 @@ TEST_F(DiskImageTest, Qcow2KeepsTheLabel) {
   EXPECT_THAT(Tool({"sgdisk", "-v", raw.string()}), HasSubstr("No problems found"));
 }
 
+TEST_F(DiskImageTest, AnEmptyDriveHasNoImage) { EXPECT_EQ(Create("media=cdrom,medium=none").path, ""); }
+
+struct Formatted {
+  const char* spec;
+  const char* type;
+  const char* version;
+};
+
+class FormattedImage : public DiskImageTest, public testing::WithParamInterface<Formatted> {};
+
+TEST_P(FormattedImage, IsWhatBlkidSees) {
+  const auto image = Create(GetParam().spec);
+  const auto seen = Tool({"blkid", "-p", "-o", "export", image.path.string()});
+  EXPECT_THAT(seen, HasSubstr(std::string("TYPE=") + GetParam().type + "\n"));
+  EXPECT_THAT(seen, HasSubstr(GetParam().version));
+  EXPECT_THAT(seen, HasSubstr("LABEL=VOL-1\n"));
+  EXPECT_EQ(std::filesystem::file_size(image.path), image.spec.size);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, FormattedImage,
+    testing::Values(Formatted{"bus=floppy,filesystem=fat12,volume=VOL-1", "vfat", "VERSION=FAT12"},
+                    Formatted{"size=16M,filesystem=fat16,volume=VOL-1", "vfat", "VERSION=FAT16"},
+                    Formatted{"size=300M,sector=4096,filesystem=fat32,volume=VOL-1", "vfat", "VERSION=FAT32"},
+                    Formatted{"size=16M,filesystem=ntfs,volume=VOL-1", "ntfs", "UUID="},
+                    Formatted{"media=cdrom,filesystem=iso9660,volume=VOL-1", "iso9660", "Joliet"},
+                    Formatted{"media=cdrom,size=750M,filesystem=udf,volume=VOL-1", "udf", "VERSION=2"},
+                    Formatted{"media=removable,filesystem=udf,volume=VOL-1", "udf", "VERSION=2"}));
+
+// Other programs than the one that wrote it must see what is broken.
+TEST_F(DiskImageTest, DamageIsWhatItsNameSays) {
+  const auto sgdisk = [&](const char* damage) {
+    return Tool({"sgdisk", "-v", Create(std::string("label=gpt,damage=") + damage).path.string()});
+  };
+  const auto sfdisk = [&](const char* damage) {
+    return Tool({"sfdisk", "-V", Create(std::string("label=mbr,damage=") + damage).path.string()});
+  };
+  EXPECT_THAT(sgdisk("gpt-header-crc"), HasSubstr("Main header: ERROR\nBackup header: OK"));
+  EXPECT_THAT(sgdisk("gpt-entries-crc"),
+              HasSubstr("Main header: OK\nBackup header: OK\nMain partition table: ERROR"));
+  EXPECT_THAT(sgdisk("gpt-backup"), HasSubstr("Main header: OK\nBackup header: ERROR"));
+  EXPECT_THAT(sgdisk("gpt-both-headers"), HasSubstr("Creating new GPT entries"));
+  EXPECT_THAT(sfdisk("overlap"), HasSubstr("overlap"));
+  EXPECT_THAT(sfdisk("outside"), HasSubstr("greater than the maximum"));
+  EXPECT_THAT(sfdisk("extended-loop"), HasSubstr("overlap"));
+  EXPECT_THAT(sfdisk("boot-signature"), HasSubstr("unrecognized partition table type"));
+}
+
 TEST_F(DiskImageTest, EighteenTebibytesAreQcow2) {
   const auto image = Create("size=18T");
   const auto about = nlohmann::json::parse(Tool({"qemu-img", "info", "--output=json", image.path.string()}));

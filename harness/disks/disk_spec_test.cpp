@@ -46,11 +46,24 @@ TEST(DiskSpec, DisksAboveTheFileSystemsLimitBecomeQcow2) {
 }
 
 TEST(DiskSpec, TextOfAValueParsesBackToIt) {
-  for (const char* text : {"", "size=3T,label=gpt", "size=100M,label=mbr,geometry=15/17,name=x", "size=18T",
-                           "size=1049088,sector=512/4096,bus=ahci", "read-only=yes,serial=A.b_c-1"}) {
+  for (const char* text :
+       {"", "size=3T,label=gpt", "size=100M,label=mbr,geometry=15/17,name=x", "size=18T",
+        "size=1049088,sector=512/4096,bus=ahci", "read-only=yes,serial=A.b_c-1", "bus=nvme,sector=4096",
+        "bus=lsi,media=removable,medium=none", "bus=floppy,size=720K,filesystem=fat12,volume=A",
+        "bus=ide,media=cdrom,size=750M,filesystem=udf", "label=gpt,damage=gpt-backup"}) {
     const auto spec = Parsed(text);
     EXPECT_EQ(Parsed(ToText(spec)), spec) << ToText(spec);
   }
+}
+
+TEST(DiskSpec, ACdHasItsSectorsAndAFloppyItsSizeByItself) {
+  const auto cd = Parsed("media=cdrom,filesystem=iso9660,volume=MUSIC");
+  EXPECT_EQ(cd.logical_sector, 2048U);
+  EXPECT_EQ(cd.physical_sector, 2048U);
+  EXPECT_EQ(cd.volume, "MUSIC");
+  const auto floppy = Parsed("bus=floppy");
+  EXPECT_EQ(floppy.media, DiskMedia::kFloppy);
+  EXPECT_EQ(floppy.size, 1474560U);
 }
 
 struct Refusal {
@@ -79,7 +92,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"size=512K", ErrorKind::kLimit, "1048576"},
         Refusal{"size=1048577", ErrorKind::kUsage, "multiple of the sector size 512"},
         Refusal{"size=1049088,sector=4096", ErrorKind::kUsage, "4096"},
-        Refusal{"bus=firewire", ErrorKind::kUsage, "virtio-scsi, usb, ide, ahci"},
+        Refusal{"bus=firewire", ErrorKind::kUsage, "virtio-scsi, usb, ide, ahci, lsi, nvme, floppy"},
         Refusal{"sector=2048", ErrorKind::kUsage, "512 and 4096"},
         Refusal{"sector=4096/512", ErrorKind::kUsage, "4096/512"},
         Refusal{"sector=4096,bus=ide", ErrorKind::kUnsupported, "bus ide"},
@@ -95,6 +108,23 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"size=18T,format=raw", ErrorKind::kLimit, "qcow2"},
         Refusal{"serial=123456789012345678901", ErrorKind::kUsage, "20"},
         Refusal{"serial=a b", ErrorKind::kUsage, "serial="}, Refusal{"name=../x", ErrorKind::kUsage, "name="},
+        Refusal{"media=cdrom,sector=512", ErrorKind::kUsage, "2048"},
+        Refusal{"media=cdrom,bus=nvme", ErrorKind::kUnsupported, "bus nvme"},
+        Refusal{"media=cdrom,label=mbr", ErrorKind::kUnsupported, "not on CDs"},
+        Refusal{"media=cdrom,filesystem=fat32", ErrorKind::kUnsupported, "fat32"},
+        Refusal{"media=removable,bus=ide", ErrorKind::kUnsupported, "bus ide"},
+        Refusal{"media=floppy", ErrorKind::kUnsupported, "virtio-scsi"},
+        Refusal{"media=fixed,bus=floppy", ErrorKind::kUnsupported, "bus floppy"},
+        Refusal{"bus=floppy,size=2M", ErrorKind::kUsage, "720K"},
+        Refusal{"medium=none", ErrorKind::kUsage, "fixed"},
+        Refusal{"media=removable,medium=none,label=mbr", ErrorKind::kUsage, "empty drive"},
+        Refusal{"bus=nvme,sector=512/4096", ErrorKind::kUnsupported, "nvme"},
+        Refusal{"damage=overlap", ErrorKind::kUsage, "label=mbr"},
+        Refusal{"label=mbr,damage=gpt-backup", ErrorKind::kUsage, "label=gpt"},
+        Refusal{"size=8M,label=mbr,damage=overlap", ErrorKind::kLimit, "16M"},
+        Refusal{"label=mbr,filesystem=fat16", ErrorKind::kUsage, "without a label"},
+        Refusal{"volume=X", ErrorKind::kUsage, "filesystem"},
+        Refusal{"filesystem=ntfs,volume=ABCDEFGHIJKL", ErrorKind::kUsage, "11"},
         Refusal{"colour=red", ErrorKind::kUsage, "colour"}, Refusal{"size", ErrorKind::kUsage, "key=value"},
         Refusal{"size=1M,size=2M", ErrorKind::kUsage, "twice"}));
 

@@ -26,7 +26,8 @@ std::string Replace(std::string text, std::string_view key, std::string_view val
 }
 
 bool Fits(const ScratchDisk& disk, const DiskSpec& spec) {
-  return disk.size >= spec.size && disk.sector == spec.logical_sector && !spec.read_only && !spec.geometry &&
+  return spec.media == DiskMedia::kFixed && disk.size >= spec.size && disk.sector == spec.logical_sector &&
+         !spec.read_only && !spec.geometry &&
          disk.bus == (spec.bus == DiskBus::kUsb          ? "usb"
                       : spec.bus == DiskBus::kVirtioScsi ? "scsi"
                                                          : "ide");

@@ -33,6 +33,9 @@ struct ServedDisk {
 std::string_view BusName(DiskBus bus) {
   switch (bus) {
     case DiskBus::kVirtioScsi:
+    case DiskBus::kLsi:
+    case DiskBus::kNvme:
+    case DiskBus::kFloppy:
       return "scsi";
     case DiskBus::kUsb:
       return "usb";
@@ -56,6 +59,10 @@ class ProcessBed : public TestBed {
   }
 
   Result<void> Add(const BedDiskRequest& request) {
+    if (request.spec.media != DiskMedia::kFixed || request.spec.bus == DiskBus::kNvme) {
+      return Fail(ErrorKind::kUnsupported,
+                  fmt::format("a server process has no drive for \"{}\"", ToText(request.spec)));
+    }
     auto image = CreateDiskImage(request.spec, directory_);
     if (!image) return tl::unexpected(image.error());
     if (image->spec.format != DiskFormat::kRaw) {

@@ -1,14 +1,8 @@
 #include "harness/target/test_bed.hpp"
 
-#include "harness/guest/file_descriptor.hpp"
-
 #include <algorithm>
-#include <cerrno>
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 namespace dmrp::harness {
 
@@ -64,36 +58,6 @@ Result<std::unique_ptr<TestBedFactory>> TestBedFactory::Create(const Target& tar
       return MakeAddressFactory(target, directory);
   }
   return Fail(ErrorKind::kUsage, "unknown kind of target");
-}
-
-Result<void> CopySparse(const std::filesystem::path& from, const std::filesystem::path& to) {
-  FileDescriptor source(open(from.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!source.valid()) return FailErrno("open " + from.string(), errno);
-  FileDescriptor copy(open(to.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!copy.valid()) return FailErrno("create " + to.string(), errno);
-  struct stat status{};
-  if (fstat(source.get(), &status) != 0) return FailErrno("stat " + from.string(), errno);
-  if (ftruncate(copy.get(), status.st_size) != 0) return FailErrno("resize " + to.string(), errno);
-  off_t position = 0;
-  while (position < status.st_size) {
-    const off_t data = lseek(source.get(), position, SEEK_DATA);
-    if (data < 0) {
-      if (errno == ENXIO) break;  // only a hole is left
-      return FailErrno("seek in " + from.string(), errno);
-    }
-    off_t hole = lseek(source.get(), data, SEEK_HOLE);
-    if (hole < 0) return FailErrno("seek in " + from.string(), errno);
-    off_t in = data;
-    off_t out = data;
-    while (in < hole) {
-      const ssize_t moved =
-          copy_file_range(source.get(), &in, copy.get(), &out, static_cast<std::size_t>(hole - in), 0);
-      if (moved < 0) return FailErrno("copy " + from.string(), errno);
-      if (moved == 0) break;
-    }
-    position = hole;
-  }
-  return {};
 }
 
 }  // namespace dmrp::harness

@@ -6,7 +6,7 @@
 //   auto image = (*bed)->Snapshot((*bed)->disks()[0].id);
 #pragma once
 
-#include "harness/disks/disk_spec.hpp"
+#include "harness/disks/disk_image.hpp"
 #include "harness/target/target.hpp"
 #include "protocol/base/error.hpp"
 #include "protocol/base/text.hpp"
@@ -94,9 +94,6 @@ class TestBedFactory {
   virtual ~TestBedFactory() = default;
   virtual Result<std::unique_ptr<TestBed>> Start(const BedRequest& request) = 0;
 };
-
-/// Copies a file with its holes; the copy of a mostly empty disk costs what its contents cost.
-Result<void> CopySparse(const std::filesystem::path& from, const std::filesystem::path& to);
 
 // The three kinds, each in a file of its own.
 Result<std::unique_ptr<TestBedFactory>> MakeBundledFactory(const Target& target,

@@ -96,6 +96,7 @@ TEST_P(DiskInfo, NamesTheBus) {
   Checks(third() ? "DMRP-0189" : "DMRP-0143");
   switch (Attached().bus) {
     case harness::DiskBus::kVirtioScsi:
+    case harness::DiskBus::kLsi:
       EXPECT_EQ(disk().busType, std::uint32_t{BUSTYPE_SCSI});
       break;
     case harness::DiskBus::kUsb:
@@ -104,6 +105,10 @@ TEST_P(DiskInfo, NamesTheBus) {
     case harness::DiskBus::kIde:
     case harness::DiskBus::kAhci:
       EXPECT_EQ(disk().busType, std::uint32_t{BUSTYPE_IDE});
+      break;
+    case harness::DiskBus::kNvme:
+    case harness::DiskBus::kFloppy:
+      EXPECT_EQ(disk().busType, std::uint32_t{BUSTYPE_UNKNOWN});
       break;
   }
 }
