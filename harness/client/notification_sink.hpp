@@ -28,12 +28,13 @@ namespace dmrp::harness {
 struct ReceivedObject {
   DMNOTIFY_INFO_TYPE type = DMNOTIFY_UNKNOWN_INFO;
   LDMACTION action = LDMACTION_UNKNOWN;
-  LdmObjectId id = 0;
+  LdmObjectId id = 0;                    ///< of a drive letter: LetterId
   std::int64_t lastKnownState = 0;       ///< 0 where the structure has none
   std::optional<DISK_INFO_EX> disk;      ///< widened for a client of IVolumeClient
   std::optional<REGION_INFO_EX> region;  ///< likewise
   std::optional<TASK_INFO> task;
   std::optional<FILE_SYSTEM_INFO> file_system;
+  std::optional<DRIVE_LETTER_INFO> letter;
   nlohmann::json object;  ///< the structure by member names
 
   /// "REGION CREATED 7".

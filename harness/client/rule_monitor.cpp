@@ -56,6 +56,24 @@ std::string_view Verb(LDMACTION action) {
   }
 }
 
+// Whether a view shows the object of a frame; nothing for what views do not hold.
+std::optional<bool> Listed(const StorageView& view, const ReceivedObject& object) {
+  switch (object.type) {
+    case DMNOTIFY_DISK_INFO:
+      return view.FindDisk(object.id) != nullptr;
+    case DMNOTIFY_REGION_INFO:
+      return view.FindRegion(object.id) != nullptr;
+    case DMNOTIFY_FS_INFO:
+      if (!view.file_systems) return std::nullopt;
+      return view.FindFileSystem(object.id) != nullptr;
+    case DMNOTIFY_DL_INFO:
+      if (!view.letters) return std::nullopt;
+      return view.FindLetter(static_cast<char16_t>(object.id)) != nullptr;
+    default:
+      return std::nullopt;
+  }
+}
+
 double Milliseconds(std::chrono::steady_clock::duration duration) {
   return std::chrono::duration<double, std::milli>(duration).count();
 }
@@ -105,6 +123,10 @@ void RuleMonitor::ServerRestarted() {
   known_.clear();
   sink_states_.clear();
   finished_tasks_.clear();
+  tasks_.clear();
+  traces_.clear();
+  last_file_systems_.clear();
+  last_letters_.clear();
   sinks_.clear();
   all_sinks_.clear();
   last_disks_.clear();
@@ -214,7 +236,7 @@ void RuleMonitor::CheckDisk(const CallFacts& call, Revision revision, const DISK
     expect(EndsWithNull(disk.adapterName), {"DMRP-0206", "DMRP-0212"}, "adapterName ends in a null");
     expect(EndsWithNull(disk.dgName), {"DMRP-0207"}, "dgName ends in a null");
     expect(EndsWithNull(disk.devInstId), {"DMRP-0208", "DMRP-0214"}, "devInstId ends in a null");
-    expect(disk.taskId == 0, {"DMRP-0202"}, "taskId is 0 while no request is at work");
+    expect(AtWork(disk.taskId, call), {"DMRP-0202", "DMRP-0497"}, "taskId is 0 while no request is at work");
     expect(true, {"DMRP-0178", "DMRP-0179", "DMRP-0201"}, "");
   } else {
     expect(disk.busType <= BUSTYPE_1394, {"DMRP-0143"}, "busType is one of the values listed");
@@ -230,7 +252,7 @@ void RuleMonitor::CheckDisk(const CallFacts& call, Revision revision, const DISK
     expect(EndsWithNull(disk.dgid), {"DMRP-0153"}, "dgid ends in a null");
     expect(EndsWithNull(disk.adapterName), {"DMRP-0154", "DMRP-0159"}, "adapterName ends in a null");
     expect(EndsWithNull(disk.dgName), {"DMRP-0155"}, "dgName ends in a null");
-    expect(disk.taskId == 0, {"DMRP-0150"}, "taskId is 0 while no request is at work");
+    expect(AtWork(disk.taskId, call), {"DMRP-0150", "DMRP-0497"}, "taskId is 0 while no request is at work");
     expect(true, {"DMRP-0132", "DMRP-0133", "DMRP-0149"}, "");
   }
 }
@@ -277,7 +299,8 @@ void RuleMonitor::CheckRegion(const CallFacts& call, Revision revision, const RE
     expect((region.rflags & ~kRegionFlagsThird) == 0, {"DMRP-0023", "DMRP-0236"},
            "rflags has defined bits only");
     expect(EndsWithNull(region.name), {"DMRP-0238", "DMRP-0239"}, "name ends in a null");
-    expect(region.taskId == 0, {"DMRP-0235", "DMRP-0241"}, "taskId is 0 while no request is at work");
+    expect(AtWork(region.taskId, call), {"DMRP-0235", "DMRP-0241", "DMRP-0497"},
+           "taskId is 0 while no request is at work");
     expect(true, {"DMRP-0218", "DMRP-0219", "DMRP-0233", "DMRP-0234"}, "");
     if (IsFree(region)) {
       expect(region.volId == 0 && region.fsId == 0, {"DMRP-0221", "DMRP-0222"},
@@ -286,7 +309,8 @@ void RuleMonitor::CheckRegion(const CallFacts& call, Revision revision, const RE
   } else {
     expect((region.rflags & ~kRegionFlagsFirst) == 0, {"DMRP-0023", "DMRP-0175"},
            "rflags has defined bits only");
-    expect(region.taskId == 0, {"DMRP-0174", "DMRP-0600"}, "taskId is 0 while no request is at work");
+    expect(AtWork(region.taskId, call), {"DMRP-0174", "DMRP-0497", "DMRP-0600"},
+           "taskId is 0 while no request is at work");
     expect(true, {"DMRP-0162", "DMRP-0163", "DMRP-0172", "DMRP-0173"}, "");
     if (IsFree(region)) {
       expect(region.volId == 0 && region.fsId == 0, {"DMRP-0165", "DMRP-0166", "DMRP-0600"},
@@ -378,6 +402,7 @@ void RuleMonitor::SawView(const CallFacts& call, const StorageView& view) {
                         "freeBytes is what the free regions have together", text, call.number);
     }
   }
+  SawLinks(call, view);
 }
 
 void RuleMonitor::SawClient(const CallFacts& call, LdmObjectId client) {
@@ -395,10 +420,21 @@ void RuleMonitor::SawTask(const CallFacts& call, const TASK_INFO& task, HRESULT 
   };
   // A refused call may come back without a task: its parameters were refused before there was one.
   if (result < 0 && task.id == 0) return;
-  expect(true, {"DMRP-0103", "DMRP-0116", "DMRP-0555", "DMRP-0559"}, "");
-  expect(task.id != 0 && !known_.contains(task.id), {"DMRP-0104", "DMRP-0117", "DMRP-0509", "DMRP-0556"},
+  expect(true, {"DMRP-0103", "DMRP-0116", "DMRP-0555"}, "");
+  // Frames of the task may be here before the reply.
+  auto seen = tasks_.find(task.id);
+  const bool fresh = !known_.contains(task.id) || (seen != tasks_.end() && seen->second.method.empty() &&
+                                                   seen->second.first_seen >= call.sent);
+  expect(task.id != 0 && fresh, {"DMRP-0104", "DMRP-0117", "DMRP-0507", "DMRP-0509"},
          "tinfo.id is an identifier never used before");
   Name(Kind::kTask, task.id, call.number);
+  if (result >= 0 && MayBeAsynchronous(call.method) && task.status == REQ_STARTED) {
+    expect(task.id != 0 && fresh, {"DMRP-0565"}, "tinfo.id is an identifier never used before");
+    CheckStartedTask(call, task, client);
+    return;
+  }
+  expect(true, {"DMRP-0559"}, "");
+  expect(task.id != 0 && fresh, {"DMRP-0556"}, "tinfo.id is an identifier never used before");
   expect(task.status <= REQ_FAILED, {"DMRP-0037"}, "tinfo.status is of REQSTATUS");
   expect(task.status != REQ_STARTED && task.status != REQ_IN_PROGRESS, {"DMRP-0551"},
          "a synchronous method reports no task that goes on");
@@ -459,10 +495,15 @@ void RuleMonitor::SawNotification(const NotificationSink& sink, const ReceivedNo
       default:
         break;
     }
-    if (!kind) continue;
-    Name(*kind, object.id, 0);
-    if (*kind == Kind::kTask) continue;
-    auto before = states.find(object.id);
+    if (!kind && object.type != DMNOTIFY_DL_INFO) continue;
+    if (kind) Name(*kind, object.id, 0);
+    if (kind == Kind::kTask) {
+      SawTaskFrame(sink, object, notification.received);
+      continue;
+    }
+    // Letters are no identifiers: they are kept apart from those.
+    const LdmObjectId key = kind ? object.id : -object.id;
+    auto before = states.find(key);
     if (object.action == LDMACTION_MODIFIED && before != states.end()) {
       findings_->Expect(object.lastKnownState > before->second, {"DMRP-0494", "DMRP-0527"},
                         "a modified object has a greater lastKnownState than before", [&] {
@@ -474,19 +515,30 @@ void RuleMonitor::SawNotification(const NotificationSink& sink, const ReceivedNo
       findings_->Expect(before == states.end(), {"DMRP-0490", "DMRP-0525"}, "a new object has a new id",
                         [&] { return object.ToString() + " is known already"; });
     }
-    if (object.action != LDMACTION_DELETED) states[object.id] = object.lastKnownState;
+    if (object.action != LDMACTION_DELETED) states[key] = object.lastKnownState;
   }
 }
 
-void RuleMonitor::CompareWithSink(const Mutation& mutation, const std::vector<ObjectDifference>& differences,
-                                  NotificationSink& sink, std::uint64_t mark) {
+void RuleMonitor::CompareWithSink(const Mutation& mutation, bool concurrent,
+                                  const std::vector<ObjectDifference>& differences, NotificationSink& sink,
+                                  std::uint64_t mark) {
   auto fits = [](const ObjectDifference& difference, const ReceivedObject& object) {
     return object.type == difference.type && object.id == difference.id && object.action == difference.action;
+  };
+  auto describes = [](const ObjectDifference& difference, const ReceivedObject& object) {
+    return object.type == difference.type && object.id == difference.id &&
+           (difference.action == LDMACTION_DELETED
+                ? object.action == LDMACTION_DELETED
+                : object.action == LDMACTION_CREATED || object.action == LDMACTION_MODIFIED);
   };
   auto complete = [&](const std::vector<ReceivedObject>& objects) {
     return std::ranges::all_of(differences, [&](const ObjectDifference& difference) {
       return std::ranges::any_of(objects,
-                                 [&](const ReceivedObject& object) { return fits(difference, object); });
+                                 [&](const ReceivedObject& object) { return fits(difference, object); }) &&
+             (difference.action == LDMACTION_DELETED ||
+              std::ranges::any_of(objects, [&](const ReceivedObject& object) {
+                return describes(difference, object) && object.lastKnownState == difference.state_after;
+              }));
     });
   };
   // What is merely late is told apart from what never comes.
@@ -503,17 +555,22 @@ void RuleMonitor::CompareWithSink(const Mutation& mutation, const std::vector<Ob
         mutation.call.number);
   };
   for (const ObjectDifference& difference : differences) {
+    // The object as the frames told of it last; where a task goes on meanwhile, the frame that belongs to the
+    // state enumerated.
     const ReceivedObject* object = nullptr;
     const ReceivedNotification* carrier = nullptr;
+    bool came = false;
     for (const ReceivedNotification& notification : notifications) {
       if (notification.number <= mark) continue;
       for (const ReceivedObject& each : notification.objects) {
-        if (!fits(difference, each)) continue;
+        came = came || fits(difference, each);
+        if (!describes(difference, each)) continue;
+        if (concurrent && object != nullptr && object->lastKnownState == difference.state_after) continue;
         object = &each;
         carrier = &notification;
       }
     }
-    const bool came = object != nullptr;
+    came = came && object != nullptr;
     expect(came, {"DMRP-0435", "DMRP-0505", "DMRP-0528"},
            "every change is notified to every registered client",
            difference.text + " without a notification");
@@ -529,15 +586,17 @@ void RuleMonitor::CompareWithSink(const Mutation& mutation, const std::vector<Ob
         break;
     }
     if (!came) continue;
-    expect(carrier->received <= mutation.call.replied, {"DMRP-0532"}, "notifications come before the reply",
-           fmt::format("{} came {:.3f} ms after the reply", object->ToString(),
-                       Milliseconds(carrier->received - mutation.call.replied)));
+    if (!concurrent) {
+      expect(carrier->received <= mutation.call.replied, {"DMRP-0532"}, "notifications come before the reply",
+             fmt::format("{} came {:.3f} ms after the reply", object->ToString(),
+                         Milliseconds(carrier->received - mutation.call.replied)));
+    }
     if (difference.action == LDMACTION_DELETED) continue;
     expect(object->lastKnownState == difference.state_after, {"DMRP-0436", "DMRP-0524"},
            "the last notification of an object has the lastKnownState that enumerations show",
            fmt::format("{}: {} in the notification, {} in the enumeration", object->ToString(),
                        object->lastKnownState, difference.state_after));
-    if (object->disk) {
+    if (object->disk && (!concurrent || object->lastKnownState == difference.state_after)) {
       if (const DISK_INFO_EX* listed = mutation.after.FindDisk(difference.id)) {
         const bool both_third = sink.revision() == Revision::kIVolumeClient3 &&
                                 mutation.after.seen_through == Revision::kIVolumeClient3;
@@ -546,6 +605,21 @@ void RuleMonitor::CompareWithSink(const Mutation& mutation, const std::vector<Ob
                DifferenceText(*object->disk, *listed));
       }
     }
+    if (object->lastKnownState == difference.state_after) {
+      if (const FILE_SYSTEM_INFO* listed = mutation.after.FindFileSystem(difference.id);
+          object->file_system && listed != nullptr) {
+        expect(*object->file_system == *listed, {"DMRP-0460"},
+               "a file system frame says what the enumeration says",
+               DifferenceText(*object->file_system, *listed));
+      }
+      if (const DRIVE_LETTER_INFO* listed = mutation.after.FindLetter(static_cast<char16_t>(difference.id));
+          object->letter && listed != nullptr) {
+        expect(*object->letter == *listed, {"DMRP-0459"},
+               "a drive letter frame says what the enumeration says",
+               DifferenceText(*object->letter, *listed));
+      }
+    }
+    if (concurrent && object->lastKnownState != difference.state_after) continue;
     if (object->region) {
       const REGION_INFO_EX* listed = mutation.after.FindRegion(difference.id);
       const bool both_third = sink.revision() == Revision::kIVolumeClient3 &&
@@ -557,16 +631,16 @@ void RuleMonitor::CompareWithSink(const Mutation& mutation, const std::vector<Ob
       }
     }
   }
+  if (concurrent) return;
   // The other way round: nothing is notified that did not happen.
   for (const ReceivedNotification& notification : notifications) {
     if (notification.number <= mark) continue;
     for (const ReceivedObject& object : notification.objects) {
-      if (object.type != DMNOTIFY_DISK_INFO && object.type != DMNOTIFY_REGION_INFO) continue;
-      const bool before = object.type == DMNOTIFY_DISK_INFO
-                              ? mutation.before.FindDisk(object.id) != nullptr
-                              : mutation.before.FindRegion(object.id) != nullptr;
-      const bool after = object.type == DMNOTIFY_DISK_INFO ? mutation.after.FindDisk(object.id) != nullptr
-                                                           : mutation.after.FindRegion(object.id) != nullptr;
+      const auto listed_before = Listed(mutation.before, object);
+      const auto listed_after = Listed(mutation.after, object);
+      if (!listed_before || !listed_after) continue;
+      const bool before = *listed_before;
+      const bool after = *listed_after;
       switch (object.action) {
         case LDMACTION_CREATED:
           expect(!before, {"DMRP-0435"}, "LDMACTION_CREATED is sent for objects that were not there",
@@ -590,9 +664,11 @@ void RuleMonitor::CompareWithSink(const Mutation& mutation, const std::vector<Ob
 void RuleMonitor::SawMutation(const Mutation& mutation) {
   const std::vector<ObjectDifference> differences = Compare(mutation.before, mutation.after);
   std::vector<std::shared_ptr<NotificationSink>> sinks;
+  bool concurrent = mutation.asynchronous;
   {
     std::lock_guard lock(mutex_);
     sinks = sinks_;
+    concurrent = concurrent || TasksRanDuring(mutation.call);
     for (const ObjectDifference& difference : differences) {
       auto expect = [&](bool holds, Findings::Ids ids, std::string_view statement) {
         findings_->Expect(
@@ -607,7 +683,7 @@ void RuleMonitor::SawMutation(const Mutation& mutation) {
                  "a modified object differs from before in some member");
         }
       }
-      if (difference.action == LDMACTION_DELETED) {
+      if (difference.action == LDMACTION_DELETED && difference.type != DMNOTIFY_DL_INFO) {
         Known& known = known_[difference.id];
         known.gone = true;
         known.gone_since = std::chrono::steady_clock::now();
@@ -617,11 +693,12 @@ void RuleMonitor::SawMutation(const Mutation& mutation) {
   }
   for (const auto& sink : sinks) {
     auto mark = mutation.marks.find(sink.get());
-    if (mark != mutation.marks.end()) CompareWithSink(mutation, differences, *sink, mark->second);
+    if (mark != mutation.marks.end()) CompareWithSink(mutation, concurrent, differences, *sink, mark->second);
   }
 }
 
 void RuleMonitor::Finish() {
+  FinishTasks();
   std::vector<std::shared_ptr<NotificationSink>> sinks;
   std::map<LdmObjectId, REQSTATUS> finished;
   {

@@ -358,17 +358,68 @@ Outcome<RefreshExReply> Session::RefreshEx() {
   return Change<RefreshExReply>(kIVolumeClient4, "RefreshEx", RefreshExRequest{});
 }
 
+Outcome<RefreshFileSysReply> Session::RefreshFileSys() {
+  return Change<RefreshFileSysReply>(interface(), "RefreshFileSys", RefreshFileSysRequest{});
+}
+
 Outcome<EnumTasksReply> Session::EnumTasks(std::uint32_t taskCount) {
   EnumTasksRequest request;
   request.taskCount = taskCount;
-  return Call<EnumTasksReply>(interface(), "EnumTasks", request);
+  auto outcome = Call<EnumTasksReply>(interface(), "EnumTasks", request);
+  if (outcome.succeeded()) host_->monitor()->SawTaskList(outcome.call, outcome.value.taskList);
+  return outcome;
 }
 
 Outcome<GetTaskDetailReply> Session::GetTaskDetail(LdmObjectId id, const TASK_INFO& tinfo) {
   GetTaskDetailRequest request;
   request.id = id;
   request.tinfo = tinfo;
-  return Call<GetTaskDetailReply>(interface(), "GetTaskDetail", request);
+  auto outcome = Call<GetTaskDetailReply>(interface(), "GetTaskDetail", request);
+  if (outcome.succeeded()) host_->monitor()->SawTaskDetail(outcome.call, id, outcome.value.tinfo);
+  return outcome;
+}
+
+Outcome<AbortTaskReply> Session::AbortTask(LdmObjectId id) {
+  AbortTaskRequest request;
+  request.id = id;
+  return Change<AbortTaskReply>(interface(), "AbortTask", request);
+}
+
+Outcome<EnumLocalFileSystemsReply> Session::EnumLocalFileSystems() {
+  auto outcome =
+      Call<EnumLocalFileSystemsReply>(interface(), "EnumLocalFileSystems", EnumLocalFileSystemsRequest{});
+  if (outcome.succeeded()) host_->monitor()->SawFileSystems(outcome.call, outcome.value.fileSystemList);
+  return outcome;
+}
+
+Outcome<GetInstalledFileSystemsReply> Session::GetInstalledFileSystems() {
+  auto outcome = Call<GetInstalledFileSystemsReply>(interface(), "GetInstalledFileSystems",
+                                                    GetInstalledFileSystemsRequest{});
+  if (outcome.succeeded()) host_->monitor()->SawInstalledFileSystems(outcome.call, outcome.value.fsList);
+  return outcome;
+}
+
+Outcome<EnumDriveLettersReply> Session::EnumDriveLetters(std::uint32_t driveLetterCount) {
+  EnumDriveLettersRequest request;
+  request.driveLetterCount = driveLetterCount;
+  auto outcome = Call<EnumDriveLettersReply>(interface(), "EnumDriveLetters", request);
+  if (outcome.succeeded()) host_->monitor()->SawDriveLetters(outcome.call, outcome.value.driveLetterList);
+  return outcome;
+}
+
+Outcome<FormatReply> Session::Format(const FormatRequest& request) {
+  return Change<FormatReply>(interface(), "Format", request);
+}
+
+Outcome<CreatePartitionAssignAndFormatReply> Session::CreatePartitionAssignAndFormat(
+    const CreatePartitionAssignAndFormatRequest& request) {
+  return Change<CreatePartitionAssignAndFormatReply>(interface(), "CreatePartitionAssignAndFormat", request);
+}
+
+Outcome<CreatePartitionAssignAndFormatExReply> Session::CreatePartitionAssignAndFormatEx(
+    const CreatePartitionAssignAndFormatExRequest& request) {
+  return Change<CreatePartitionAssignAndFormatExReply>(interface(), "CreatePartitionAssignAndFormatEx",
+                                                       request);
 }
 
 Outcome<HrGetErrorDataReply> Session::HrGetErrorData(HRESULT hr, DWORD dwFlags) {
@@ -406,9 +457,19 @@ Outcome<RawReply> Session::CallRaw(const InterfaceInfo& interface, std::uint16_t
 }
 
 Result<StorageView> Session::View() {
+  CallFacts call;
+  auto view = TakeView(call);
+  // A change that fell between two of its calls is not there the next time; what is wrong stays.
+  for (int again = 0; again < 2 && view && !Contradictions(*view).empty(); ++again) view = TakeView(call);
+  if (view) host_->monitor()->SawView(call, *view);
+  return view;
+}
+
+Result<StorageView> Session::TakeView(CallFacts& first_call) {
   StorageView view;
   view.seen_through = revision();
   auto disks = EnumDisks();
+  first_call = disks.call;
   if (disks.error) return tl::unexpected(*disks.error);
   if (!disks.succeeded()) {
     return Fail(ErrorKind::kFault, disks.call.text, disks.hresult());
@@ -420,7 +481,12 @@ Result<StorageView> Session::View() {
     // A disk that went away between the two calls has no regions any more.
     if (regions.succeeded()) view.regions.emplace(disk.id, std::move(regions.value.regions));
   }
-  host_->monitor()->SawView(disks.call, view);
+  if (auto file_systems = EnumLocalFileSystems(); file_systems.succeeded()) {
+    view.file_systems = std::move(file_systems.value.fileSystemList);
+  }
+  if (auto letters = EnumDriveLetters(); letters.succeeded()) {
+    view.letters = std::move(letters.value.driveLetterList);
+  }
   return view;
 }
 

@@ -142,11 +142,24 @@ class Session {
   Outcome<MarkActivePartitionReply> MarkActivePartition(LdmObjectId regionId,
                                                         std::int64_t regionLastKnownState);
   Outcome<RefreshReply> Refresh();
+  Outcome<RefreshFileSysReply> RefreshFileSys();
   Outcome<RescanDisksReply> RescanDisks();
   Outcome<RefreshExReply> RefreshEx();
   Outcome<EnumTasksReply> EnumTasks(std::uint32_t taskCount = 0);
   Outcome<GetTaskDetailReply> GetTaskDetail(LdmObjectId id, const TASK_INFO& tinfo = {});
+  Outcome<AbortTaskReply> AbortTask(LdmObjectId id);
   Outcome<HrGetErrorDataReply> HrGetErrorData(HRESULT hr, DWORD dwFlags);
+
+  // Methods of the file system family.
+
+  Outcome<EnumLocalFileSystemsReply> EnumLocalFileSystems();
+  Outcome<GetInstalledFileSystemsReply> GetInstalledFileSystems();
+  Outcome<EnumDriveLettersReply> EnumDriveLetters(std::uint32_t driveLetterCount = 0);
+  Outcome<FormatReply> Format(const FormatRequest& request);
+  Outcome<CreatePartitionAssignAndFormatReply> CreatePartitionAssignAndFormat(
+      const CreatePartitionAssignAndFormatRequest& request);
+  Outcome<CreatePartitionAssignAndFormatExReply> CreatePartitionAssignAndFormatEx(
+      const CreatePartitionAssignAndFormatExRequest& request);
 
   /// Any method: recorded, and watched as a reply; not as a change.
   template <typename Reply, typename Request>
@@ -158,7 +171,7 @@ class Session {
   /// Any operation number with any stub; the answer's stub behind ORPCTHAT. Recorded.
   Outcome<struct RawReply> CallRaw(const InterfaceInfo& interface, std::uint16_t opnum, Bytes stub);
 
-  /// All disks and regions, by this session's enumerations.
+  /// All disks, regions, file systems and drive letters, by this session's enumerations.
   Result<StorageView> View();
 
  private:
@@ -172,6 +185,7 @@ class Session {
   template <typename Reply>
   void Watch(const Outcome<Reply>& outcome);
   StorageView ViewForMonitor();
+  Result<StorageView> TakeView(CallFacts& first_call);
 
   const std::shared_ptr<ClientHost> host_;
   const SessionOptions options_;
@@ -238,6 +252,9 @@ Outcome<Reply> Session::Change(const InterfaceInfo& interface, std::string_view 
   mutation.after = ViewForMonitor();
   mutation.call = outcome.call;
   mutation.succeeded = outcome.succeeded();
+  if constexpr (requires { outcome.value.tinfo; }) {
+    mutation.asynchronous = outcome.succeeded() && outcome.value.tinfo.status == REQ_STARTED;
+  }
   host_->monitor()->SawMutation(mutation);
   return outcome;
 }

@@ -84,6 +84,18 @@ std::map<LdmObjectId, const REGION_INFO_EX*> AllRegionsOf(const StorageView& vie
   return regions;
 }
 
+std::map<LdmObjectId, const FILE_SYSTEM_INFO*> FileSystemsOf(const StorageView& view) {
+  std::map<LdmObjectId, const FILE_SYSTEM_INFO*> file_systems;
+  for (const auto& file_system : *view.file_systems) file_systems.emplace(file_system.id, &file_system);
+  return file_systems;
+}
+
+std::map<LdmObjectId, const DRIVE_LETTER_INFO*> LettersOf(const StorageView& view) {
+  std::map<LdmObjectId, const DRIVE_LETTER_INFO*> letters;
+  for (const auto& letter : *view.letters) letters.emplace(LetterId(letter.letter), &letter);
+  return letters;
+}
+
 }  // namespace
 
 std::string_view ToString(Revision revision) {
@@ -209,10 +221,91 @@ const std::vector<REGION_INFO_EX>& StorageView::RegionsOf(LdmObjectId disk) cons
   return found == regions.end() ? kNone : found->second;
 }
 
+const FILE_SYSTEM_INFO* StorageView::FindFileSystem(LdmObjectId id) const {
+  if (!file_systems) return nullptr;
+  auto found = std::ranges::find(*file_systems, id, &FILE_SYSTEM_INFO::id);
+  return found == file_systems->end() ? nullptr : &*found;
+}
+
+const FILE_SYSTEM_INFO* StorageView::FileSystemOf(LdmObjectId storage) const {
+  if (!file_systems) return nullptr;
+  auto found = std::ranges::find(*file_systems, storage, &FILE_SYSTEM_INFO::storageId);
+  return found == file_systems->end() ? nullptr : &*found;
+}
+
+const DRIVE_LETTER_INFO* StorageView::FindLetter(char16_t letter) const {
+  if (!letters) return nullptr;
+  auto found = std::ranges::find(*letters, LetterId(letter),
+                                 [](const DRIVE_LETTER_INFO& each) { return LetterId(each.letter); });
+  return found == letters->end() ? nullptr : &*found;
+}
+
+LdmObjectId LetterId(char16_t letter) {
+  return letter >= u'a' && letter <= u'z' ? letter - u'a' + u'A' : LdmObjectId{letter};
+}
+
+std::vector<std::string> Contradictions(const StorageView& view) {
+  std::vector<std::string> texts;
+  for (const DISK_INFO_EX& disk : view.disks) {
+    auto found = view.regions.find(disk.id);
+    if (found == view.regions.end()) continue;
+    std::int64_t free = 0;
+    for (const REGION_INFO_EX& region : found->second) {
+      if (IsFree(region)) free += region.length;
+      if (region.fsId == 0 || !view.file_systems) continue;
+      const FILE_SYSTEM_INFO* file_system = view.FindFileSystem(region.fsId);
+      if (file_system == nullptr) {
+        texts.push_back(fmt::format("region {}: its file system {} is not listed", region.id, region.fsId));
+      } else if (file_system->storageId != region.id &&
+                 (region.volId == 0 || file_system->storageId != region.volId)) {
+        texts.push_back(fmt::format("region {}: its file system {} names storage {}", region.id, region.fsId,
+                                    file_system->storageId));
+      }
+    }
+    if (disk.regionCount != found->second.size() || disk.freeBytes != free) {
+      texts.push_back(
+          fmt::format("disk {}: regionCount {} and {} regions, freeBytes {} and {} in free regions", disk.id,
+                      disk.regionCount, found->second.size(), disk.freeBytes, free));
+    }
+  }
+  auto volume = [&](LdmObjectId id) {
+    return std::ranges::any_of(view.regions, [&](const auto& entry) {
+      return std::ranges::find(entry.second, id, &REGION_INFO_EX::volId) != entry.second.end();
+    });
+  };
+  if (view.file_systems) {
+    for (const FILE_SYSTEM_INFO& file_system : *view.file_systems) {
+      const REGION_INFO_EX* region = view.FindRegion(file_system.storageId);
+      if (region == nullptr ? !volume(file_system.storageId) : region->fsId != file_system.id) {
+        texts.push_back(
+            fmt::format("file system {}: its storage {} {}", file_system.id, file_system.storageId,
+                        region == nullptr ? std::string("is not listed")
+                                          : fmt::format("names the file system {}", region->fsId)));
+      }
+    }
+  }
+  if (view.letters) {
+    for (const DRIVE_LETTER_INFO& letter : *view.letters) {
+      if (letter.isUsed && view.FindRegion(letter.storageId) == nullptr &&
+          view.FindDisk(letter.storageId) == nullptr && !volume(letter.storageId)) {
+        texts.push_back(fmt::format("drive letter {}: its storage {} is not listed",
+                                    static_cast<char>(letter.letter), letter.storageId));
+      }
+    }
+  }
+  return texts;
+}
+
 std::vector<ObjectDifference> Compare(const StorageView& before, const StorageView& after) {
   std::vector<ObjectDifference> differences;
   CompareObjects(DMNOTIFY_DISK_INFO, "disk", DisksOf(before), DisksOf(after), differences);
   CompareObjects(DMNOTIFY_REGION_INFO, "region", AllRegionsOf(before), AllRegionsOf(after), differences);
+  if (before.file_systems && after.file_systems) {
+    CompareObjects(DMNOTIFY_FS_INFO, "file system", FileSystemsOf(before), FileSystemsOf(after), differences);
+  }
+  if (before.letters && after.letters) {
+    CompareObjects(DMNOTIFY_DL_INFO, "drive letter", LettersOf(before), LettersOf(after), differences);
+  }
   return differences;
 }
 
@@ -277,6 +370,32 @@ std::string DifferenceText(const REGION_INFO_EX& a, const REGION_INFO_EX& b) {
       .Member("rflags", a.rflags, b.rflags)
       .Member("currentPartitionNumber", a.currentPartitionNumber, b.currentPartitionNumber)
       .Member("name", a.name, b.name)
+      .Take();
+}
+
+std::string DifferenceText(const FILE_SYSTEM_INFO& a, const FILE_SYSTEM_INFO& b) {
+  return Differ()
+      .Member("id", a.id, b.id)
+      .Member("storageId", a.storageId, b.storageId)
+      .Member("totalAllocationUnits", a.totalAllocationUnits, b.totalAllocationUnits)
+      .Member("availableAllocationUnits", a.availableAllocationUnits, b.availableAllocationUnits)
+      .Member("allocationUnitSize", a.allocationUnitSize, b.allocationUnitSize)
+      .Member("fsflags", a.fsflags, b.fsflags)
+      .Member("lastKnownState", a.lastKnownState, b.lastKnownState)
+      .Member("taskId", a.taskId, b.taskId)
+      .Member("fsType", a.fsType, b.fsType)
+      .Member("label", a.label, b.label)
+      .Take();
+}
+
+std::string DifferenceText(const DRIVE_LETTER_INFO& a, const DRIVE_LETTER_INFO& b) {
+  return Differ()
+      .Member("letter", LetterId(a.letter), LetterId(b.letter))
+      .Member("storageId", a.storageId, b.storageId)
+      .Member("isUsed", a.isUsed, b.isUsed)
+      .Member("lastKnownState", a.lastKnownState, b.lastKnownState)
+      .Member("taskId", a.taskId, b.taskId)
+      .Member("dlflags", a.dlflags, b.dlflags)
       .Take();
 }
 
