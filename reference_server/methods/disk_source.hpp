@@ -32,6 +32,10 @@ class DiskSource {
   /// Takes that partition from its users; what remains in use is returned.
   virtual Result<PartitionUse> ReleaseByForce(const DeviceInfo& device, std::uint64_t start) = 0;
 
+  /// Puts the medium of a drive out; returns when it is. kUnsupported when the drive does not open by
+  /// command, kUnavailable when the drive is gone, other kinds when the drive or the system refused.
+  virtual Result<void> Eject(const DeviceInfo& device) = 0;
+
   /// Asks the system to look for devices that came or went ([MS-DMRP] 3.2.4.4.1.57 step 1).
   virtual Result<void> RescanBuses() = 0;
 };

@@ -1,6 +1,7 @@
 #include "reference_server/methods/image_disk_source.hpp"
 
 #include "reference_server/platform/image_device.hpp"
+#include "reference_server/platform/media.hpp"
 
 #include <array>
 #include <charconv>
@@ -8,6 +9,7 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 namespace dmrp::server {
 namespace {
@@ -83,6 +85,11 @@ std::uint32_t Fingerprint(std::string_view text) {
   return hash;
 }
 
+std::uint64_t Inode(const std::filesystem::path& file) {
+  struct stat status{};
+  return stat(file.c_str(), &status) == 0 ? status.st_ino : 0;
+}
+
 }  // namespace
 
 Result<ImageSpec> ImageSpec::Parse(std::string_view text) {
@@ -127,6 +134,11 @@ std::vector<DeviceInfo> ImageDiskSource::Scan() {
     if (device.geometry.sizeBytes == 0) {
       device.geometry.sizeBytes = size;
     }
+    const auto out = ejected_.find(device.name);
+    if (out != ejected_.end() && out->second == Inode(image.path)) {
+      device.mediaPresent = false;
+      device.geometry.sizeBytes = 0;
+    }
     device.physicalSectorSize = device.geometry.bytesPerSector;
     device.vendor = "DMRP";
     device.model = image.model;
@@ -157,6 +169,14 @@ Result<PartitionUse> ImageDiskSource::Use(const DeviceInfo& /*device*/, std::uin
 
 Result<PartitionUse> ImageDiskSource::ReleaseByForce(const DeviceInfo& /*device*/, std::uint64_t /*start*/) {
   return PartitionUse{};
+}
+
+Result<void> ImageDiskSource::Eject(const DeviceInfo& device) {
+  if (!CanEject(device)) {
+    return Fail(ErrorKind::kUnsupported, fmt::format("{} is no drive that opens", device.name));
+  }
+  ejected_[device.name] = Inode(device.node);
+  return {};
 }
 
 Result<void> ImageDiskSource::RescanBuses() { return {}; }

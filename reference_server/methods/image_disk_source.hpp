@@ -2,7 +2,9 @@
 
 #include "reference_server/methods/disk_source.hpp"
 
+#include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,10 +40,14 @@ class ImageDiskSource final : public DiskSource {
   PartitionUse Mounts(const DeviceInfo& device, std::uint64_t start) override;
   Result<PartitionUse> Use(const DeviceInfo& device, std::uint64_t start) override;
   Result<PartitionUse> ReleaseByForce(const DeviceInfo& device, std::uint64_t start) override;
+  /// Takes the file out of a removable disk's drive; one that takes its place under the same name is a medium
+  /// put in.
+  Result<void> Eject(const DeviceInfo& device) override;
   Result<void> RescanBuses() override;
 
  private:
   std::vector<ImageSpec> images_;
+  std::map<std::string, std::uint64_t> ejected_;  ///< file names, with the inode of the file taken out
 };
 
 }  // namespace dmrp::server

@@ -1,6 +1,7 @@
 #include "reference_server/methods/linux_disk_source.hpp"
 
 #include "reference_server/platform/linux_device.hpp"
+#include "reference_server/platform/media.hpp"
 
 #include <algorithm>
 #include <array>
@@ -91,6 +92,8 @@ Result<PartitionUse> LinuxDiskSource::ReleaseByForce(const DeviceInfo& device, s
   }
   return server::ReleaseByForce(*name, roots_);
 }
+
+Result<void> LinuxDiskSource::Eject(const DeviceInfo& device) { return EjectMedium(device); }
 
 // The kernel probes the disks that a scan found in the background; the scan counts as done when it has.
 Result<void> LinuxDiskSource::RescanBuses() {

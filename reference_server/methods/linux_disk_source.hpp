@@ -15,6 +15,7 @@ class LinuxDiskSource final : public DiskSource {
   PartitionUse Mounts(const DeviceInfo& device, std::uint64_t start) override;
   Result<PartitionUse> Use(const DeviceInfo& device, std::uint64_t start) override;
   Result<PartitionUse> ReleaseByForce(const DeviceInfo& device, std::uint64_t start) override;
+  Result<void> Eject(const DeviceInfo& device) override;
   Result<void> RescanBuses() override;
 
  private:

@@ -10,6 +10,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -50,6 +51,7 @@ class TestDiskSource final : public DiskSource {
     busy_start.reset();
     return Use(device, start);
   }
+  Result<void> Eject(const DeviceInfo& device) override { return images_.Eject(device); }
   Result<void> RescanBuses() override {
     ++rescans;
     return {};
@@ -83,13 +85,14 @@ class RecordingSink final : public NotificationSink {
 
 class MethodsTest : public testing::Test {
  protected:
-  // Two disks, a.img and b.img, empty; a third name, c.img, without a file.
+  // Two disks, a.img and b.img, empty; without a file yet: a third disk c.img, a removable disk
+  // removable.img.
   void SetUp() override {
     std::string pattern = (std::filesystem::temp_directory_path() / "dmrp-methods-XXXXXX").string();
     ASSERT_NE(mkdtemp(pattern.data()), nullptr);
     folder = pattern;
     std::vector<ImageSpec> images;
-    for (const char* name : {"a.img", "b.img", "c.img"}) {
+    for (const char* name : {"a.img", "b.img", "c.img", "removable.img,removable"}) {
       images.push_back(ImageSpec::Parse((folder / name).string()).value());
     }
     MakeFile("a.img");
@@ -104,6 +107,12 @@ class MethodsTest : public testing::Test {
       last_sink = std::make_shared<RecordingSink>(call.iid == IID_IVolumeClient ? Revision::kIVolumeClient
                                                                                 : Revision::kIVolumeClient3);
       return last_sink;
+    };
+    options.prepare_shutdown = [this]() -> Result<std::function<void()>> {
+      if (shutdown_refusal) {
+        return tl::unexpected(*shutdown_refusal);
+      }
+      return [this] { ++shutdowns; };
     };
     server = std::make_shared<DiskManagementServer>(*source, std::move(options));
     server->Refresh();
@@ -215,6 +224,8 @@ class MethodsTest : public testing::Test {
   }
 
   std::filesystem::path folder;
+  std::optional<Error> shutdown_refusal;
+  int shutdowns = 0;
   std::unique_ptr<TestDiskSource> source;
   std::shared_ptr<DiskManagementServer> server;
   dcom::CallContext early_call;

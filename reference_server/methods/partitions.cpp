@@ -1,6 +1,7 @@
 #include "reference_server/methods/partitions.hpp"
 
 #include "protocol/dmrp/hresult.hpp"
+#include "reference_server/methods/revision_rules.hpp"
 #include "reference_server/methods/table_change.hpp"
 
 #include <optional>
@@ -21,11 +22,6 @@ std::optional<RegionKind> PartitionKind(REGIONTYPE type) {
     default:
       return std::nullopt;
   }
-}
-
-// IVolumeClient must not be used with GPT disks (section 1.3).
-bool MayUse(Revision revision, const DISK_INFO_EX& disk) {
-  return revision == Revision::kIVolumeClient3 || disk.partitionStyle != PARTITIONSTYLE_GPT;
 }
 
 LdmObjectId RegionAt(const ObjectState& state, LdmObjectId disk_id, LONGLONG start, REGIONTYPE type) {

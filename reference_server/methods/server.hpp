@@ -21,6 +21,8 @@ using SinkConnector =
 struct ServerOptions {
   StorageModelOptions model;
   SinkConnector connect_sink;
+  /// The work that shuts the machine down, or why it cannot be; null: it never can.
+  std::function<Result<std::function<void()>>()> prepare_shutdown;
   /// Told about refused calls, failing clients and unreadable disks; null for silence.
   std::function<void(const std::string&)> log;
 };
@@ -40,6 +42,8 @@ class DiskManagementServer {
   [[nodiscard]] StorageModel& model() { return model_; }
   [[nodiscard]] DiskInventory& inventory() { return inventory_; }
   [[nodiscard]] const SinkConnector& connect_sink() const { return connect_sink_; }
+  /// As ServerOptions::prepare_shutdown.
+  [[nodiscard]] Result<std::function<void()>> PrepareShutdown() const;
 
   /// A number that tells one activated object from all others.
   std::uint64_t NewClientTag() { return next_tag_.fetch_add(1); }
@@ -48,6 +52,7 @@ class DiskManagementServer {
  private:
   std::function<void(const std::string&)> log_;
   SinkConnector connect_sink_;
+  std::function<Result<std::function<void()>>()> prepare_shutdown_;
   StorageModel model_;
   DiskInventory inventory_;
   std::atomic<std::uint64_t> next_tag_{1};

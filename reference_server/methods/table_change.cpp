@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 namespace dmrp::server {
-namespace {
 
 void CommitDisk(DiskManagementServer& server, const StorageModel::Operation& operation,
                 const DiskObject& disk, std::initializer_list<LdmObjectId> touched) {
@@ -22,8 +21,6 @@ void CommitDisk(DiskManagementServer& server, const StorageModel::Operation& ope
   }
   server.model().Commit(operation, changes);
 }
-
-}  // namespace
 
 Outcome<Change> ChangeTable(DiskManagementServer& server, const StorageModel::Operation& operation,
                             const DiskObject& disk,

@@ -17,4 +17,9 @@ Outcome<Change> ChangeTable(DiskManagementServer& server, const StorageModel::Op
                             const std::function<StorageResult<Change>(BlockDevice&)>& work,
                             std::initializer_list<LdmObjectId> touched);
 
+/// Compares one disk with the list of storage objects and commits what changed, with `touched` as above; a
+/// disk that is not attached any more leaves the list.
+void CommitDisk(DiskManagementServer& server, const StorageModel::Operation& operation,
+                const DiskObject& disk, std::initializer_list<LdmObjectId> touched);
+
 }  // namespace dmrp::server

@@ -4,6 +4,7 @@
 #include "protocol/dmrp/hresult.hpp"
 #include "reference_server/methods/disk_initialization.hpp"
 #include "reference_server/methods/partitions.hpp"
+#include "reference_server/methods/revision_rules.hpp"
 
 #include <utility>
 
@@ -11,11 +12,6 @@
 
 namespace dmrp::server {
 namespace {
-
-Revision RevisionOf(const dcom::CallContext& call) {
-  return call.iid == IID_IVolumeClient || call.iid == IID_IVolumeClient2 ? Revision::kIVolumeClient
-                                                                         : Revision::kIVolumeClient3;
-}
 
 // The user-readable message for a failed request (3.2.4.4.1.53): the text of 2.2.1 where the code has one.
 std::u16string MessageFor(const Refusal& refusal) {

@@ -55,6 +55,17 @@ class VolumeClient final : public DiskManagementHandler {
   HRESULT InitializeDiskStyle(dcom::CallContext& call, const InitializeDiskStyleRequest& request,
                               InitializeDiskStyleReply& reply) override;
 
+  // media.cpp
+  HRESULT Eject(dcom::CallContext& call, const EjectRequest& request, EjectReply& reply) override;
+  // free_space.cpp
+  HRESULT GetMaxAdjustedFreeSpace(dcom::CallContext& call, const GetMaxAdjustedFreeSpaceRequest& request,
+                                  GetMaxAdjustedFreeSpaceReply& reply) override;
+  // system.cpp
+  HRESULT SecureSystemPartition(dcom::CallContext& call, const SecureSystemPartitionRequest& request,
+                                SecureSystemPartitionReply& reply) override;
+  HRESULT ShutDownSystem(dcom::CallContext& call, const ShutDownSystemRequest& request,
+                         ShutDownSystemReply& reply) override;
+
   HRESULT Refresh(dcom::CallContext& call, const RefreshRequest& request, RefreshReply& reply) override;
   HRESULT RescanDisks(dcom::CallContext& call, const RescanDisksRequest& request,
                       RescanDisksReply& reply) override;
