@@ -23,8 +23,9 @@ std::string KeyOf(const DeviceInfo& device) {
 
 }  // namespace
 
-DiskInventory::DiskInventory(DiskSource& source, std::function<void(const std::string&)> log)
-    : source_(source), log_(std::move(log)) {}
+DiskInventory::DiskInventory(DiskSource& source, MountManager& mounts,
+                             std::function<void(const std::string&)> log)
+    : source_(source), mounts_(mounts), log_(std::move(log)) {}
 
 void DiskInventory::Rescan() {
   std::map<std::string, Known> before = std::exchange(known_, {});
@@ -56,9 +57,11 @@ void DiskInventory::Rescan() {
 
 std::vector<ObservedDisk> DiskInventory::ObserveAll() {
   Rescan();
+  const auto letters = ReadLetters();
+  std::erase_if(volumes_, [&](const auto& entry) { return !known_.contains(entry.first.disk_key); });
   std::vector<ObservedDisk> disks;
   for (const std::string& key : order_) {
-    disks.push_back(Describe(key, known_.at(key)));
+    disks.push_back(Describe(key, known_.at(key), letters));
   }
   return disks;
 }
@@ -69,7 +72,7 @@ Result<ObservedDisk> DiskInventory::Observe(const std::string& key) {
   if (found == known_.end()) {
     return Fail(ErrorKind::kUnavailable, fmt::format("disk {} is not attached", key));
   }
-  return Describe(key, found->second);
+  return Describe(key, found->second, ReadLetters());
 }
 
 const DeviceInfo* DiskInventory::Device(const std::string& key) const {
@@ -77,8 +80,60 @@ const DeviceInfo* DiskInventory::Device(const std::string& key) const {
   return found == known_.end() ? nullptr : &found->second.device;
 }
 
-ObservedDisk DiskInventory::Describe(const std::string& key, const Known& known) {
+const Region* DiskInventory::RegionOf(const Volume& volume) const {
+  const auto found = volumes_.find(volume);
+  return found == volumes_.end() ? nullptr : &found->second.region;
+}
+
+std::optional<UniqueId> DiskInventory::IdOf(const Volume& volume) const {
+  const auto found = volumes_.find(volume);
+  return found == volumes_.end() ? std::nullopt : found->second.id;
+}
+
+std::optional<DiskInventory::Volume> DiskInventory::FindVolume(const UniqueId& id) const {
+  const auto found = std::ranges::find_if(volumes_, [&](const auto& entry) { return entry.second.id == id; });
+  return found == volumes_.end() ? std::nullopt : std::optional(found->first);
+}
+
+std::uint64_t DiskInventory::BeginFormat(const Volume& volume) {
+  formatting_.emplace(next_token_, volume);
+  return next_token_++;
+}
+
+void DiskInventory::EndFormat(std::uint64_t token) { formatting_.erase(token); }
+
+bool DiskInventory::IsFormatting(const Volume& volume) const {
+  return std::ranges::any_of(formatting_, [&](const auto& entry) { return entry.second == volume; });
+}
+
+std::map<UniqueId, char16_t> DiskInventory::ReadLetters() {
+  std::map<UniqueId, char16_t> by_volume;
+  const auto letters = mounts_.Letters();
+  if (!letters) {
+    Log("the drive letters cannot be read: " + letters.error().ToString());
+    return by_volume;
+  }
+  for (const auto& [letter, id] : *letters) {
+    by_volume.emplace(id, letter);  // the first letter counts
+  }
+  return by_volume;
+}
+
+// A drive with removable media is known by its own path, whatever medium lies in it; that path stands for its
+// first volume.
+void DiskInventory::Remember(const Volume& volume, const DeviceInfo& device, const DiskLayout& layout,
+                             const Region& region) {
+  const bool first_on_disk = std::ranges::none_of(
+      volumes_, [&](const auto& entry) { return entry.first.disk_key == volume.disk_key; });
+  const bool by_drive = device.kind != DeviceKind::kDisk && first_on_disk;
+  volumes_[volume] = {region,
+                      by_drive ? std::optional(RemovableDeviceId(device)) : PartitionId(layout, region)};
+}
+
+ObservedDisk DiskInventory::Describe(const std::string& key, const Known& known,
+                                     const std::map<UniqueId, char16_t>& letters) {
   const DeviceInfo& device = known.device;
+  std::erase_if(volumes_, [&](const auto& entry) { return entry.first.disk_key == key; });
   ObservedDisk observed;
   observed.key = key;
   observed.info = DescribeDisk(device, known.number, nullptr);
@@ -106,8 +161,19 @@ ObservedDisk DiskInventory::Describe(const std::string& key, const Known& known)
     }
     ObservedRegion seen{DescribeRegion(device, *layout, region, use), std::nullopt};
     if (CanHoldFileSystem(region)) {
-      const auto system = DescribeFileSystem(**opened, region.start, region.length);
-      seen.file_system = DescribeFileSystemObject(system.value_or(FileSystemDescription{}));
+      const Volume volume{key, region.start};
+      Remember(volume, device, *layout, region);
+      if (const auto id = IdOf(volume); id && letters.contains(*id)) {
+        seen.letter = letters.at(*id);
+      }
+      if (IsFormatting(volume)) {
+        seen.info.rflags |= REGION_FORMAT_IN_PROGRESS;
+        seen.file_system = DescribeFileSystemObject(FileSystemDescription{});
+        seen.file_system->in_the_making = true;
+      } else {
+        const auto system = DescribeFileSystem(**opened, region.start, region.length);
+        seen.file_system = DescribeFileSystemObject(system.value_or(FileSystemDescription{}));
+      }
     }
     observed.regions.push_back(std::move(seen));
   }

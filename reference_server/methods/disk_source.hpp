@@ -7,6 +7,7 @@
 #include "reference_server/storage/disk_layout.hpp"
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <vector>
 
@@ -29,6 +30,8 @@ class DiskSource {
   virtual PartitionUse Mounts(const DeviceInfo& device, std::uint64_t start) = 0;
   /// Who uses that partition in any way.
   virtual Result<PartitionUse> Use(const DeviceInfo& device, std::uint64_t start) = 0;
+  /// The system's node of exactly that volume ("/dev/sda1"); empty where there is none.
+  virtual std::filesystem::path VolumeNode(const DeviceInfo& device, std::uint64_t start) = 0;
   /// Takes that partition from its users; what remains in use is returned.
   virtual Result<PartitionUse> ReleaseByForce(const DeviceInfo& device, std::uint64_t start) = 0;
 

@@ -167,6 +167,10 @@ Result<PartitionUse> ImageDiskSource::Use(const DeviceInfo& /*device*/, std::uin
   return PartitionUse{};
 }
 
+std::filesystem::path ImageDiskSource::VolumeNode(const DeviceInfo& /*device*/, std::uint64_t /*start*/) {
+  return {};
+}
+
 Result<PartitionUse> ImageDiskSource::ReleaseByForce(const DeviceInfo& /*device*/, std::uint64_t /*start*/) {
   return PartitionUse{};
 }

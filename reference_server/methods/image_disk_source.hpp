@@ -39,6 +39,7 @@ class ImageDiskSource final : public DiskSource {
   /// Nobody uses the partitions of an image.
   PartitionUse Mounts(const DeviceInfo& device, std::uint64_t start) override;
   Result<PartitionUse> Use(const DeviceInfo& device, std::uint64_t start) override;
+  std::filesystem::path VolumeNode(const DeviceInfo& device, std::uint64_t start) override;
   Result<PartitionUse> ReleaseByForce(const DeviceInfo& device, std::uint64_t start) override;
   /// Takes the file out of a removable disk's drive; one that takes its place under the same name is a medium
   /// put in.

@@ -85,6 +85,11 @@ Result<PartitionUse> LinuxDiskSource::Use(const DeviceInfo& device, std::uint64_
   return FindUse(*name, roots_);
 }
 
+std::filesystem::path LinuxDiskSource::VolumeNode(const DeviceInfo& device, std::uint64_t start) {
+  const auto name = PartitionNameAt(device.name, start, roots_);
+  return name ? roots_.dev / *name : std::filesystem::path();
+}
+
 Result<PartitionUse> LinuxDiskSource::ReleaseByForce(const DeviceInfo& device, std::uint64_t start) {
   const auto name = PartitionNameAt(device.name, start, roots_);
   if (!name) {

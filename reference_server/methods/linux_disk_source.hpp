@@ -14,6 +14,7 @@ class LinuxDiskSource final : public DiskSource {
   Result<void> PublishLayout(const DeviceInfo& device, const DiskLayout& layout) override;
   PartitionUse Mounts(const DeviceInfo& device, std::uint64_t start) override;
   Result<PartitionUse> Use(const DeviceInfo& device, std::uint64_t start) override;
+  std::filesystem::path VolumeNode(const DeviceInfo& device, std::uint64_t start) override;
   Result<PartitionUse> ReleaseByForce(const DeviceInfo& device, std::uint64_t start) override;
   Result<void> Eject(const DeviceInfo& device) override;
   Result<void> RescanBuses() override;

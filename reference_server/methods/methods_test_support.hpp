@@ -47,6 +47,9 @@ class TestDiskSource final : public DiskSource {
   Result<PartitionUse> Use(const DeviceInfo& device, std::uint64_t start) override {
     return Mounts(device, start);
   }
+  std::filesystem::path VolumeNode(const DeviceInfo& device, std::uint64_t start) override {
+    return images_.VolumeNode(device, start);
+  }
   Result<PartitionUse> ReleaseByForce(const DeviceInfo& device, std::uint64_t start) override {
     busy_start.reset();
     return Use(device, start);

@@ -70,6 +70,43 @@ HRESULT HresultOf(StorageErrorCode code) {
   return LDM_E_GENERIC_ERROR;
 }
 
+HRESULT HresultOf(MountErrorCode code) {
+  switch (code) {
+    case MountErrorCode::kRegistry:
+      return LDM_E_GENERIC_ERROR;
+    case MountErrorCode::kBadLetter:
+      return E_INVALIDARG;
+    case MountErrorCode::kLetterTaken:
+      return LDM_E_MOUNTPOINT_BUSY;
+    case MountErrorCode::kLetterFree:
+      return LDM_E_NO_ASSOC;
+    case MountErrorCode::kNotNtfs:
+    case MountErrorCode::kOldNtfs:
+      return LDM_E_INVALID_FS;
+    case MountErrorCode::kUnsoundVolume:
+      return LDM_E_BAD_FS;
+    case MountErrorCode::kVolumeInUse:
+      return LDM_E_VOLUME_IN_USE;
+    case MountErrorCode::kBadPath:
+      return LDM_E_INVALID_NAME;
+    case MountErrorCode::kPathNotFound:
+    case MountErrorCode::kNotDirectory:
+    case MountErrorCode::kReparsePoint:
+      return LDM_E_INVALID_PATH;
+    case MountErrorCode::kDirNotEmpty:
+      return LDM_E_DIR_NOT_EMPTY;
+    case MountErrorCode::kNotMountPoint:
+      return LDM_E_NOT_DRIVE_PATH;
+    case MountErrorCode::kReadOnly:
+      return LDM_E_WRITE_PROTECTED;
+    case MountErrorCode::kNoSpace:
+      return LDM_E_INSUFFICIENT_SPACE;
+    case MountErrorCode::kIoError:
+      return LDM_E_IO_ERROR;
+  }
+  return LDM_E_GENERIC_ERROR;
+}
+
 }  // namespace
 
 Outcome<void> Validate(std::initializer_list<Check> checks) {
@@ -86,6 +123,10 @@ tl::unexpected<Refusal> Reject(HRESULT hr, std::string reason) {
 }
 
 tl::unexpected<Refusal> Reject(const StorageError& error) {
+  return Reject(HresultOf(error.code), error.ToString());
+}
+
+tl::unexpected<Refusal> Reject(const MountError& error) {
   return Reject(HresultOf(error.code), error.ToString());
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "dmrp/interfaces/types.hpp"
+#include "reference_server/storage/mount_error.hpp"
 #include "reference_server/storage/storage_error.hpp"
 
 #include <functional>
@@ -35,6 +36,8 @@ Outcome<void> Validate(std::initializer_list<Check> checks);
 [[nodiscard]] tl::unexpected<Refusal> Reject(HRESULT hr, std::string reason);
 /// The refusal for what storage said. Distinct codes get distinct HRESULTs where 2.2.1 has them.
 [[nodiscard]] tl::unexpected<Refusal> Reject(const StorageError& error);
+/// The same for drive letters and mounted folders.
+[[nodiscard]] tl::unexpected<Refusal> Reject(const MountError& error);
 /// The refusal for a disk that could not be opened.
 [[nodiscard]] tl::unexpected<Refusal> RejectDevice(const Error& error);
 

@@ -3,6 +3,7 @@
 #include "protocol/dmrp/hresult.hpp"
 #include "reference_server/methods/revision_rules.hpp"
 #include "reference_server/methods/table_change.hpp"
+#include "reference_server/methods/volume_access.hpp"
 
 #include <optional>
 
@@ -33,42 +34,14 @@ LdmObjectId RegionAt(const ObjectState& state, LdmObjectId disk_id, LONGLONG sta
   return 0;
 }
 
-// Whether the partition may be taken from its users, and taking it when it has to be.
-Outcome<void> Release(DiskManagementServer& server, const DiskObject& disk, const REGION_INFO_EX& region,
-                      bool force) {
-  const DeviceInfo* device = server.inventory().Device(disk.key);
-  if (device == nullptr) {
-    return Reject(LDM_E_DISK_NOT_FOUND, fmt::format("disk {} is not attached", disk.info.id));
-  }
-  DiskSource& source = server.inventory().source();
-  const auto start = static_cast<std::uint64_t>(region.start);
-  const auto use = source.Use(*device, start);
-  if (!use) {
-    return Reject(LDM_E_NT_IF_ERROR, use.error().ToString());
-  }
-  if (!use->InUse()) {
-    return {};
-  }
-  if (!force) {
-    return Reject(LDM_E_VOLUME_IN_USE, fmt::format("region {} is {}", region.id, use->ToString()));
-  }
-  const auto left = source.ReleaseByForce(*device, start);
-  if (!left || left->InUse()) {
-    server.Log(fmt::format("region {} is deleted although {}", region.id,
-                           left ? left->ToString() : left.error().ToString()));
-  }
-  return {};
-}
-
 }  // namespace
 
-Outcome<LdmObjectId> CreatePartition(DiskManagementServer& server, const StorageModel::Operation& operation,
-                                     Revision revision, const REGION_SPEC& spec) {
-  const auto state = server.model().State();
-  const auto* disk = state->FindAs<DiskObject>(spec.diskId);
-  const auto* region = state->FindAs<RegionObject>(spec.regionId);
+Outcome<CreateRequest> CheckCreatePartition(const ObjectState& state, Revision revision,
+                                            const REGION_SPEC& spec, const LaterChecks& later) {
+  const auto* disk = state.FindAs<DiskObject>(spec.diskId);
+  const auto* region = state.FindAs<RegionObject>(spec.regionId);
   const auto kind = PartitionKind(spec.regionType);
-  const auto valid = Validate({
+  const auto known = Validate({
       {LDM_E_DISK_NOT_FOUND, "partitionSpec.diskId names a disk in the list",
        [&] { return disk != nullptr; }},
       {LDM_E_NORECORD, "partitionSpec.regionId names a region in the list",
@@ -77,6 +50,16 @@ Outcome<LdmObjectId> CreatePartition(DiskManagementServer& server, const Storage
        [&] { return spec.lastKnownState == region->info.lastKnownState; }},
       {LDM_E_NO_ASSOC, "the region lies on the disk named",
        [&] { return region->info.diskId == spec.diskId; }},
+  });
+  if (!known) {
+    return tl::unexpected(known.error());
+  }
+  if (later) {
+    if (auto passed = later(); !passed) {
+      return tl::unexpected(passed.error());
+    }
+  }
+  const auto valid = Validate({
       {LDM_E_NOSUPPORT, "the interface can be used with the disk",
        [&] { return MayUse(revision, disk->info); }},
       {LDM_E_INVALID, "the region is free", [&] { return IsFree(region->info.regionType); }},
@@ -88,11 +71,17 @@ Outcome<LdmObjectId> CreatePartition(DiskManagementServer& server, const Storage
   if (!valid) {
     return tl::unexpected(valid.error());
   }
-  const CreateRequest request{.kind = *kind,
-                              .freeRegion = static_cast<std::uint64_t>(region->info.start),
-                              .start = spec.start,
-                              .length = spec.length,
-                              .alignment = Alignment::kSector};
+  return CreateRequest{.kind = *kind,
+                       .freeRegion = static_cast<std::uint64_t>(region->info.start),
+                       .start = spec.start,
+                       .length = spec.length,
+                       .alignment = Alignment::kSector};
+}
+
+Outcome<LdmObjectId> MakePartition(DiskManagementServer& server, const StorageModel::Operation& operation,
+                                   const REGION_SPEC& spec, const CreateRequest& request) {
+  const auto state = server.model().State();
+  const auto* disk = state->FindAs<DiskObject>(spec.diskId);
   const auto change = ChangeTable(
       server, operation, *disk,
       [&request](BlockDevice& device) { return server::CreatePartition(device, request); }, {spec.diskId});
@@ -101,6 +90,15 @@ Outcome<LdmObjectId> CreatePartition(DiskManagementServer& server, const Storage
   }
   return RegionAt(*server.model().State(), spec.diskId, static_cast<LONGLONG>(change->region.start),
                   spec.regionType);
+}
+
+Outcome<LdmObjectId> CreatePartition(DiskManagementServer& server, const StorageModel::Operation& operation,
+                                     Revision revision, const REGION_SPEC& spec) {
+  const auto request = CheckCreatePartition(*server.model().State(), revision, spec);
+  if (!request) {
+    return tl::unexpected(request.error());
+  }
+  return MakePartition(server, operation, spec, *request);
 }
 
 Outcome<LdmObjectId> DeletePartition(DiskManagementServer& server, const StorageModel::Operation& operation,
@@ -135,9 +133,20 @@ Outcome<LdmObjectId> DeletePartition(DiskManagementServer& server, const Storage
     return tl::unexpected(released.error());
   }
   const auto start = static_cast<std::uint64_t>(region->info.start);
+  const auto id = server.inventory().IdOf({disk->key, start});
   const auto change = ChangeTable(
       server, operation, *disk,
-      [&](BlockDevice& device) { return server::DeletePartition(device, *kind, start); }, {spec.diskId});
+      [&](BlockDevice& device) {
+        auto deleted = server::DeletePartition(device, *kind, start);
+        if (deleted && id) {
+          // A partition that is made at the same place later is another one.
+          if (auto forgotten = server.mounts().Forget(*id); !forgotten) {
+            server.Log("letter and name of a deleted partition stay: " + forgotten.error().ToString());
+          }
+        }
+        return deleted;
+      },
+      {spec.diskId});
   if (!change) {
     return tl::unexpected(change.error());
   }

@@ -4,8 +4,22 @@
 
 #include "reference_server/methods/outcome.hpp"
 #include "reference_server/methods/server.hpp"
+#include "reference_server/storage/operations.hpp"
+
+#include <functional>
 
 namespace dmrp::server {
+
+/// Checks that a method makes between those of identity and those of the request itself.
+using LaterChecks = std::function<Outcome<void>()>;
+
+/// The validation of CreatePartition, without any change: what storage is to be asked for.
+Outcome<CreateRequest> CheckCreatePartition(const ObjectState& state, Revision revision,
+                                            const REGION_SPEC& spec, const LaterChecks& later = {});
+
+/// The rest of CreatePartition after CheckCreatePartition; answers the new region.
+Outcome<LdmObjectId> MakePartition(DiskManagementServer& server, const StorageModel::Operation& operation,
+                                   const REGION_SPEC& spec, const CreateRequest& request);
 
 Outcome<LdmObjectId> CreatePartition(DiskManagementServer& server, const StorageModel::Operation& operation,
                                      Revision revision, const REGION_SPEC& spec);

@@ -11,7 +11,18 @@ DiskManagementServer::DiskManagementServer(DiskSource& source, ServerOptions opt
       connect_sink_(std::move(options.connect_sink)),
       prepare_shutdown_(std::move(options.prepare_shutdown)),
       model_(std::move(options.model)),
-      inventory_(source, log_) {}
+      registry_(options.registry ? Registry(std::move(*options.registry)) : Registry()),
+      mounts_(registry_),
+      inventory_(source, mounts_, log_),
+      tasks_(model_) {
+  if (const auto content = registry_.Read(); !content) {
+    Log("the registry is not usable: " + content.error().ToString());
+    const auto aside = registry_.SetAside();
+    Log(aside ? "it is kept as " + aside->string() + "; a fresh one takes its place"
+              : aside.error().ToString());
+  }
+  model_.Commit(model_.BeginOperation(), InitialDriveLetters());
+}
 
 void DiskManagementServer::Refresh() { Refresh(model_.BeginOperation()); }
 
@@ -24,6 +35,19 @@ Result<std::function<void()>> DiskManagementServer::PrepareShutdown() const {
     return Fail(ErrorKind::kUnsupported, "this server does not shut down its machine");
   }
   return prepare_shutdown_();
+}
+
+void DiskManagementServer::RegistryChanged() {
+  const auto operation = model_.BeginOperation();
+  const std::uint64_t before = registry_.ForeignChanges();
+  if (const auto content = registry_.Read(); !content) {
+    // A program that rewrites the file shows this for a moment; its next write calls again.
+    Log("the registry cannot be read now: " + content.error().ToString());
+    return;
+  }
+  if (registry_.ForeignChanges() != before) {
+    Refresh(operation);
+  }
 }
 
 void DiskManagementServer::Log(const std::string& text) const {

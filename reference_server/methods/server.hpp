@@ -4,12 +4,17 @@
 #include "protocol/dcom/call_context.hpp"
 #include "reference_server/methods/disk_inventory.hpp"
 #include "reference_server/methods/disk_source.hpp"
+#include "reference_server/methods/task_runner.hpp"
 #include "reference_server/objects/storage_model.hpp"
+#include "reference_server/platform/registry.hpp"
+#include "reference_server/storage/mount_manager.hpp"
 
 #include <atomic>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace dmrp::server {
@@ -21,6 +26,8 @@ using SinkConnector =
 struct ServerOptions {
   StorageModelOptions model;
   SinkConnector connect_sink;
+  /// The hive file with the server's registry; nothing: the registry lives in memory.
+  std::optional<std::filesystem::path> registry;
   /// The work that shuts the machine down, or why it cannot be; null: it never can.
   std::function<Result<std::function<void()>>()> prepare_shutdown;
   /// Told about refused calls, failing clients and unreadable disks; null for silence.
@@ -38,9 +45,16 @@ class DiskManagementServer {
   void Refresh();
   /// The same under an operation that has begun.
   void Refresh(const StorageModel::Operation& operation);
+  /// Called when the file of the registry changed: refreshes if another program changed it
+  /// (3.2.6.5, 3.2.6.6).
+  void RegistryChanged();
 
   [[nodiscard]] StorageModel& model() { return model_; }
   [[nodiscard]] DiskInventory& inventory() { return inventory_; }
+  [[nodiscard]] TaskRunner& tasks() { return tasks_; }
+  /// Both under the model's operation lock only.
+  [[nodiscard]] Registry& registry() { return registry_; }
+  [[nodiscard]] MountManager& mounts() { return mounts_; }
   [[nodiscard]] const SinkConnector& connect_sink() const { return connect_sink_; }
   /// As ServerOptions::prepare_shutdown.
   [[nodiscard]] Result<std::function<void()>> PrepareShutdown() const;
@@ -54,8 +68,11 @@ class DiskManagementServer {
   SinkConnector connect_sink_;
   std::function<Result<std::function<void()>>()> prepare_shutdown_;
   StorageModel model_;
+  Registry registry_;
+  MountManager mounts_;
   DiskInventory inventory_;
   std::atomic<std::uint64_t> next_tag_{1};
+  TaskRunner tasks_;  // the last member: its threads use the others
 };
 
 }  // namespace dmrp::server

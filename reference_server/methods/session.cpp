@@ -1,6 +1,7 @@
 // VolumeClient: Initialize and Uninitialize ([MS-DMRP] 3.2.4.4.1.54, .55).
 #include "dmrp/interfaces/method_table.hpp"
 #include "protocol/dmrp/hresult.hpp"
+#include "reference_server/methods/peer_error.hpp"
 #include "reference_server/methods/volume_client.hpp"
 
 #include <utility>
@@ -15,23 +16,6 @@ constexpr HRESULT kAlreadyInitialized = HresultFromWin32(1247);  // ERROR_ALREAD
 // Dynamic disks are not implemented, which SYSFLAG_NO_DYNAMIC (IVolumeClient: SYSFLAG_LAPTOP) says.
 constexpr std::uint32_t kServerFlags = SYSFLAG_SERVER | SYSFLAG_NO_DYNAMIC;
 
-HRESULT HresultOf(const Error& error) {
-  if ((error.status & 0x80000000U) != 0) {
-    return static_cast<HRESULT>(error.status);
-  }
-  switch (error.kind) {
-    case ErrorKind::kUnavailable:
-    case ErrorKind::kTimeout:
-      return HresultFromWin32(1722) /* RPC_S_SERVER_UNAVAILABLE */;
-    case ErrorKind::kDenied:
-      return E_ACCESSDENIED;
-    case ErrorKind::kMalformed:
-      return RPC_E_INVALID_OBJREF;
-    default:
-      return E_FAIL;
-  }
-}
-
 }  // namespace
 
 Outcome<LdmObjectId> VolumeClient::Connect(dcom::CallContext& call, const InitializeRequest& request) {
@@ -40,7 +24,7 @@ Outcome<LdmObjectId> VolumeClient::Connect(dcom::CallContext& call, const Initia
   }
   auto sink = server_->connect_sink()(call, *request.notificationInterface);
   if (!sink) {
-    return Reject(HresultOf(sink.error()), "notificationInterface: " + sink.error().ToString());
+    return Reject(HresultOfPeer(sink.error()), "notificationInterface: " + sink.error().ToString());
   }
   const bool early = call.iid == IID_IVolumeClient || call.iid == IID_IVolumeClient2;
   return server_->model().AddClient(early ? Revision::kIVolumeClient : Revision::kIVolumeClient3,

@@ -3,6 +3,8 @@
 #include "dmrp/interfaces/method_table.hpp"
 #include "protocol/dmrp/hresult.hpp"
 #include "reference_server/methods/disk_initialization.hpp"
+#include "reference_server/methods/drive_letters.hpp"
+#include "reference_server/methods/formatting.hpp"
 #include "reference_server/methods/partitions.hpp"
 #include "reference_server/methods/revision_rules.hpp"
 
@@ -86,6 +88,51 @@ HRESULT VolumeClient::InitializeDiskStyle(dcom::CallContext& /*call*/,
   });
 }
 
+HRESULT VolumeClient::CreatePartitionAssignAndFormat(dcom::CallContext& call,
+                                                     const CreatePartitionAssignAndFormatRequest& request,
+                                                     CreatePartitionAssignAndFormatReply& reply) {
+  CreatePartitionAssignAndFormatExRequest extended;
+  extended.partitionSpec = request.partitionSpec;
+  extended.letter = request.letter;
+  extended.letterLastKnownState = request.letterLastKnownState;
+  extended.fsSpec = request.fsSpec;
+  extended.quickFormat = request.quickFormat;
+  return StartTask(
+      call, "CreatePartitionAssignAndFormat", reply.tinfo, [&](const StorageModel::Operation& operation) {
+        return server::CreatePartitionAssignAndFormat(*server_, operation, RevisionOf(call), extended);
+      });
+}
+
+HRESULT VolumeClient::CreatePartitionAssignAndFormatEx(dcom::CallContext& call,
+                                                       const CreatePartitionAssignAndFormatExRequest& request,
+                                                       CreatePartitionAssignAndFormatExReply& reply) {
+  return StartTask(
+      call, "CreatePartitionAssignAndFormatEx", reply.tinfo, [&](const StorageModel::Operation& operation) {
+        return server::CreatePartitionAssignAndFormat(*server_, operation, RevisionOf(call), request);
+      });
+}
+
+HRESULT VolumeClient::Format(dcom::CallContext& call, const dmrp::FormatRequest& request,
+                             FormatReply& reply) {
+  return StartTask(call, "Format", reply.tinfo, [&](const StorageModel::Operation& operation) {
+    return server::Format(*server_, operation, request);
+  });
+}
+
+HRESULT VolumeClient::AssignDriveLetter(dcom::CallContext& /*call*/, const AssignDriveLetterRequest& request,
+                                        AssignDriveLetterReply& reply) {
+  return RunTask("AssignDriveLetter", reply.tinfo, [&](const StorageModel::Operation& operation) {
+    return server::AssignDriveLetter(*server_, operation, request);
+  });
+}
+
+HRESULT VolumeClient::FreeDriveLetter(dcom::CallContext& /*call*/, const FreeDriveLetterRequest& request,
+                                      FreeDriveLetterReply& reply) {
+  return RunTask("FreeDriveLetter", reply.tinfo, [&](const StorageModel::Operation& operation) {
+    return server::FreeDriveLetter(*server_, operation, request);
+  });
+}
+
 HRESULT VolumeClient::Refresh(dcom::CallContext& /*call*/, const RefreshRequest& /*request*/,
                               RefreshReply& /*reply*/) {
   return RefreshDisks(false);
@@ -94,6 +141,11 @@ HRESULT VolumeClient::Refresh(dcom::CallContext& /*call*/, const RefreshRequest&
 HRESULT VolumeClient::RescanDisks(dcom::CallContext& /*call*/, const RescanDisksRequest& /*request*/,
                                   RescanDisksReply& /*reply*/) {
   return RefreshDisks(true);
+}
+
+HRESULT VolumeClient::RefreshFileSys(dcom::CallContext& /*call*/, const RefreshFileSysRequest& /*request*/,
+                                     RefreshFileSysReply& /*reply*/) {
+  return RefreshDisks(false);
 }
 
 // Disks that changed their length show only when the buses are asked again.
@@ -118,6 +170,21 @@ HRESULT VolumeClient::GetTaskDetail(dcom::CallContext& /*call*/, const GetTaskDe
   return 0;
 }
 
+HRESULT VolumeClient::AbortTask(dcom::CallContext& /*call*/, const AbortTaskRequest& request,
+                                AbortTaskReply& /*reply*/) {
+  switch (server_->tasks().Abort(request.id)) {
+    case TaskRunner::AbortResult::kAborted:
+      return 0;
+    case TaskRunner::AbortResult::kUnknown:
+      return Report("AbortTask", Refusal{LDM_E_NORECORD, fmt::format("no task {} is running", request.id)});
+    case TaskRunner::AbortResult::kFinished:
+      return Report("AbortTask", Refusal{LDM_E_NORECORD, fmt::format("task {} was done", request.id)});
+    case TaskRunner::AbortResult::kStuck:
+      break;
+  }
+  return Report("AbortTask", Refusal{LDM_E_BUSY, fmt::format("task {} does not end", request.id)});
+}
+
 HRESULT VolumeClient::HrGetErrorData(dcom::CallContext& /*call*/, const HrGetErrorDataRequest& request,
                                      HrGetErrorDataReply& reply) {
   const auto texts =
@@ -140,6 +207,20 @@ HRESULT VolumeClient::RunTask(std::string_view method, TASK_INFO& tinfo, const T
   }
   tinfo.status = REQ_COMPLETED;
   tinfo.storageId = *done;
+  return 0;
+}
+
+HRESULT VolumeClient::StartTask(const dcom::CallContext& call, std::string_view method, TASK_INFO& tinfo,
+                                const JobMaker& make) {
+  auto job = make(server_->model().BeginOperation());
+  if (!job) {
+    tinfo = {};
+    tinfo.id = server_->model().NewTaskId();
+    tinfo.status = REQ_FAILED;
+    tinfo.error = job.error().hr;
+    return Report(method, job.error());
+  }
+  tinfo = server_->tasks().Start(call, std::move(*job));
   return 0;
 }
 

@@ -65,15 +65,65 @@ class VolumeClient final : public DiskManagementHandler {
                                 SecureSystemPartitionReply& reply) override;
   HRESULT ShutDownSystem(dcom::CallContext& call, const ShutDownSystemRequest& request,
                          ShutDownSystemReply& reply) override;
+  // settings.cpp
+  HRESULT SetDontShow(dcom::CallContext& call, const SetDontShowRequest& request,
+                      SetDontShowReply& reply) override;
+  HRESULT GetDontShow(dcom::CallContext& call, const GetDontShowRequest& request,
+                      GetDontShowReply& reply) override;
+  HRESULT QueryChangePartitionNumbers(dcom::CallContext& call,
+                                      const QueryChangePartitionNumbersRequest& request,
+                                      QueryChangePartitionNumbersReply& reply) override;
+  HRESULT DeletePartitionNumberInfoFromRegistry(dcom::CallContext& call,
+                                                const DeletePartitionNumberInfoFromRegistryRequest& request,
+                                                DeletePartitionNumberInfoFromRegistryReply& reply) override;
+
+  HRESULT CreatePartitionAssignAndFormat(dcom::CallContext& call,
+                                         const CreatePartitionAssignAndFormatRequest& request,
+                                         CreatePartitionAssignAndFormatReply& reply) override;
+  HRESULT CreatePartitionAssignAndFormatEx(dcom::CallContext& call,
+                                           const CreatePartitionAssignAndFormatExRequest& request,
+                                           CreatePartitionAssignAndFormatExReply& reply) override;
+  HRESULT Format(dcom::CallContext& call, const dmrp::FormatRequest& request, FormatReply& reply) override;
+  HRESULT AssignDriveLetter(dcom::CallContext& call, const AssignDriveLetterRequest& request,
+                            AssignDriveLetterReply& reply) override;
+  HRESULT FreeDriveLetter(dcom::CallContext& call, const FreeDriveLetterRequest& request,
+                          FreeDriveLetterReply& reply) override;
+
+  // volumes.cpp
+  HRESULT EnumDriveLetters(dcom::CallContext& call, const EnumDriveLettersRequest& request,
+                           EnumDriveLettersReply& reply) override;
+  HRESULT EnumLocalFileSystems(dcom::CallContext& call, const EnumLocalFileSystemsRequest& request,
+                               EnumLocalFileSystemsReply& reply) override;
+  HRESULT GetInstalledFileSystems(dcom::CallContext& call, const GetInstalledFileSystemsRequest& request,
+                                  GetInstalledFileSystemsReply& reply) override;
+  HRESULT EnumVolumes(dcom::CallContext& call, const EnumVolumesRequest& request,
+                      EnumVolumesReply& reply) override;
+  HRESULT EnumVolumeMembers(dcom::CallContext& call, const EnumVolumeMembersRequest& request,
+                            EnumVolumeMembersReply& reply) override;
+  HRESULT GetVolumeMountName(dcom::CallContext& call, const GetVolumeMountNameRequest& request,
+                             GetVolumeMountNameReply& reply) override;
+  HRESULT GetVolumeDeviceName(dcom::CallContext& call, const GetVolumeDeviceNameRequest& request,
+                              GetVolumeDeviceNameReply& reply) override;
+  HRESULT EnumAccessPath(dcom::CallContext& call, const EnumAccessPathRequest& request,
+                         EnumAccessPathReply& reply) override;
+  HRESULT EnumAccessPathForVolume(dcom::CallContext& call, const EnumAccessPathForVolumeRequest& request,
+                                  EnumAccessPathForVolumeReply& reply) override;
+  HRESULT AddAccessPath(dcom::CallContext& call, const AddAccessPathRequest& request,
+                        AddAccessPathReply& reply) override;
+  HRESULT DeleteAccessPath(dcom::CallContext& call, const DeleteAccessPathRequest& request,
+                           DeleteAccessPathReply& reply) override;
 
   HRESULT Refresh(dcom::CallContext& call, const RefreshRequest& request, RefreshReply& reply) override;
   HRESULT RescanDisks(dcom::CallContext& call, const RescanDisksRequest& request,
                       RescanDisksReply& reply) override;
+  HRESULT RefreshFileSys(dcom::CallContext& call, const RefreshFileSysRequest& request,
+                         RefreshFileSysReply& reply) override;
   HRESULT RefreshEx(dcom::CallContext& call, const RefreshExRequest& request, RefreshExReply& reply) override;
 
   HRESULT EnumTasks(dcom::CallContext& call, const EnumTasksRequest& request, EnumTasksReply& reply) override;
   HRESULT GetTaskDetail(dcom::CallContext& call, const GetTaskDetailRequest& request,
                         GetTaskDetailReply& reply) override;
+  HRESULT AbortTask(dcom::CallContext& call, const AbortTaskRequest& request, AbortTaskReply& reply) override;
   HRESULT HrGetErrorData(dcom::CallContext& call, const HrGetErrorDataRequest& request,
                          HrGetErrorDataReply& reply) override;
 
@@ -91,7 +141,11 @@ class VolumeClient final : public DiskManagementHandler {
 
   // Runs a synchronous task (3.2.4.3) as the one operation and fills in its TASK_INFO.
   HRESULT RunTask(std::string_view method, TASK_INFO& tinfo, const TaskWork& work);
-  // Refresh, RescanDisks and RefreshEx: `rescan` asks the system to look for devices first.
+  using JobMaker = std::function<Outcome<TaskJob>(const StorageModel::Operation&)>;
+  // The same for an asynchronous one: `make` does what comes before the reply.
+  HRESULT StartTask(const dcom::CallContext& call, std::string_view method, TASK_INFO& tinfo,
+                    const JobMaker& make);
+  // Refresh, RescanDisks, RefreshEx and RefreshFileSys: `rescan` asks the system to look for devices first.
   HRESULT RefreshDisks(bool rescan);
   Outcome<LdmObjectId> Connect(dcom::CallContext& call, const InitializeRequest& request);
   // Keeps the refusal's message for HrGetErrorData, logs its reason, and returns its HRESULT.

@@ -55,7 +55,8 @@ std::vector<std::optional<std::size_t>> MatchRegions(const std::vector<RegionObj
 }
 
 bool SameFileSystem(const FileSystemObject& known, const FileSystemObject& seen) {
-  return known.in_the_making || known.identity == seen.identity && known.info.fsType == seen.info.fsType;
+  return known.in_the_making ||
+         (known.identity == seen.identity && known.info.fsType == seen.info.fsType);
 }
 
 // The changes of one disk, by the groups in which they are notified.

@@ -1,0 +1,115 @@
+#include "reference_server/methods/drive_letters.hpp"
+
+#include "protocol/dmrp/hresult.hpp"
+#include "reference_server/methods/table_change.hpp"
+
+#include <fmt/format.h>
+
+namespace dmrp::server {
+namespace {
+
+// forceOption of both methods.
+constexpr std::uint32_t kForceOperation = 1;
+
+}  // namespace
+
+Outcome<const DriveLetterObject*> FindLetter(const ObjectState& state, char16_t letter,
+                                             LONGLONG last_known_state) {
+  const DriveLetterObject* object = state.FindLetter(letter);
+  const auto valid = Validate({
+      {LDM_E_NORECORD, "letter is a drive letter in the list", [&] { return object != nullptr; }},
+      {LDM_E_OBJECT_STALED, "letterLastKnownState is that of the letter",
+       [&] { return object->info.lastKnownState == last_known_state; }},
+  });
+  if (!valid) {
+    return tl::unexpected(valid.error());
+  }
+  return object;
+}
+
+Outcome<void> CheckAvailable(const DriveLetterObject& letter, LdmObjectId storage_id) {
+  return Validate({{LDM_E_MOUNTPOINT_BUSY, "no other object uses the letter",
+                    [&] { return !letter.info.isUsed || letter.info.storageId == storage_id; }}});
+}
+
+Outcome<void> LeadLetterTo(DiskManagementServer& server, char16_t letter,
+                           const DiskInventory::Volume& volume) {
+  const auto id = server.inventory().IdOf(volume);
+  if (!id) {
+    return Reject(LDM_E_BAD_DISK, fmt::format("the volume at {} of {} has nothing to be known by again",
+                                              volume.start, volume.disk_key));
+  }
+  const auto assigned = server.mounts().Assign(
+      letter, *id, [&](const UniqueId& other) { return server.inventory().FindVolume(other).has_value(); });
+  if (!assigned) {
+    return Reject(assigned.error());
+  }
+  return {};
+}
+
+Outcome<LdmObjectId> AssignDriveLetter(DiskManagementServer& server, const StorageModel::Operation& operation,
+                                       const AssignDriveLetterRequest& request) {
+  const auto state = server.model().State();
+  const auto letter = FindLetter(*state, request.letter, request.letterLastKnownState);
+  if (!letter) {
+    return tl::unexpected(letter.error());
+  }
+  const auto target = FindVolumeTarget(server, request.storageId, request.storageLastKnownState);
+  if (!target) {
+    return tl::unexpected(target.error());
+  }
+  if (auto available = CheckAvailable(**letter, request.storageId); !available) {
+    return tl::unexpected(available.error());
+  }
+  // A lock that cannot be had is ignored with force; nobody loses the volume by a change of its letter.
+  if (auto locked = TryLock(server, *target->disk, target->region->info);
+      !locked && request.forceOption != kForceOperation) {
+    return tl::unexpected(locked.error());
+  }
+  if (auto led = LeadLetterTo(server, request.letter, target->volume); !led) {
+    return tl::unexpected(led.error());
+  }
+  CommitDisk(server, operation, *target->disk, {(*letter)->object_id});
+  return 0;
+}
+
+Outcome<LdmObjectId> FreeDriveLetter(DiskManagementServer& server, const StorageModel::Operation& operation,
+                                     const FreeDriveLetterRequest& request) {
+  const auto state = server.model().State();
+  const auto letter = FindLetter(*state, request.letter, request.letterLastKnownState);
+  if (!letter) {
+    return tl::unexpected(letter.error());
+  }
+  const auto target = FindVolumeTarget(server, request.storageId, request.storageLastKnownState);
+  if (!target) {
+    return tl::unexpected(target.error());
+  }
+  const auto led =
+      Validate({{LDM_E_NO_ASSOC, "the letter is that of the object",
+                 [&] { return (*letter)->info.isUsed && (*letter)->info.storageId == request.storageId; }}});
+  if (!led) {
+    return tl::unexpected(led.error());
+  }
+  if (request.forceOption != kForceOperation) {
+    const std::uint32_t rflags = target->region->info.rflags;
+    const auto dispensable = Validate({
+        {LDM_E_PAGEFILE_VOLUME, "the volume holds no paging file",
+         [&] { return (rflags & REGION_HAS_PAGEFILE) == 0; }},
+        {LDM_E_SYSTEM_VOLUME, "the volume does not hold the system directory",
+         [&] { return (rflags & REGION_IS_SYSTEM_PARTITION) == 0; }},
+    });
+    if (!dispensable) {
+      return tl::unexpected(dispensable.error());
+    }
+    if (auto locked = TryLock(server, *target->disk, target->region->info); !locked) {
+      return tl::unexpected(locked.error());
+    }
+  }
+  if (const auto freed = server.mounts().Free(request.letter); !freed) {
+    return Reject(freed.error());
+  }
+  CommitDisk(server, operation, *target->disk, {(*letter)->object_id});
+  return 0;
+}
+
+}  // namespace dmrp::server

@@ -1,0 +1,248 @@
+#include "reference_server/methods/formatting.hpp"
+
+#include "protocol/dmrp/hresult.hpp"
+#include "reference_server/methods/access_paths.hpp"
+#include "reference_server/methods/drive_letters.hpp"
+#include "reference_server/methods/partitions.hpp"
+#include "reference_server/methods/table_change.hpp"
+#include "reference_server/methods/volume_access.hpp"
+#include "reference_server/storage/format.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace dmrp::server {
+namespace {
+
+// dwFlags of CreatePartitionAssignAndFormatEx.
+constexpr DWORD kCreateAssignAccessPath = 1;
+
+FormatRequest RequestOf(const FILE_SYSTEM_INFO& spec, bool quick) {
+  std::u16string label = spec.label.value_or(std::u16string());
+  label.resize(std::min(label.size(), label.find(u'\0')));
+  return {.fsType = spec.fsType,
+          .label = std::move(label),
+          .allocationUnitSize = spec.allocationUnitSize,
+          .compression = (spec.fsflags & ENABLE_VOLUME_COMPRESSION) != 0,
+          .quick = quick};
+}
+
+Outcome<void> CheckFileSystem(const FormatRequest& request, std::uint64_t length,
+                              std::uint32_t bytes_per_sector) {
+  if (const auto plan = PlanFormat(request, {.length = length, .bytesPerSector = bytes_per_sector}); !plan) {
+    return Reject(plan.error());
+  }
+  return {};
+}
+
+Outcome<void> CheckMedium(const DeviceInfo& device) {
+  return Validate({
+      {LDM_E_BAD_MEDIA, "the medium is one that can be formatted",
+       [&] { return device.kind != DeviceKind::kCdrom && device.kind != DeviceKind::kDvd; }},
+      {LDM_E_WRITE_PROTECTED, "the medium is not write-protected", [&] { return !device.readOnly; }},
+  });
+}
+
+// A format under way. Shared by the two halves of its task.
+struct FormatWork {
+  DiskManagementServer& server;
+  FormatRequest request;
+  DiskObject disk;
+  LdmObjectId region_id = 0;
+  DiskInventory::Volume volume;
+  DeviceInfo device;
+  Region region;
+  std::filesystem::path node;
+  std::uint64_t token = 0;
+  FileSystemType made = FileSystemType::kUnknown;
+};
+
+Outcome<void> Make(FormatWork& work, const TaskJob::ReportProgress& report, const std::stop_token& stop) {
+  // Opening does not use what the operation lock guards.
+  auto opened = work.server.inventory().source().Open(work.device, true);
+  if (!opened) {
+    return RejectDevice(opened.error());
+  }
+  const FormatTarget target{.device = **opened,
+                            .start = work.region.start,
+                            .length = work.region.length,
+                            .hiddenSectors = HiddenSectors(work.region, work.device.geometry),
+                            .node = work.node};
+  const auto made = server::Format(target, work.request, report, stop);
+  if (!made) {
+    return Reject(made.error());
+  }
+  work.made = made->type;
+  return {};
+}
+
+// The partition table names the file system, the list shows it.
+Outcome<void> Finish(FormatWork& work, const StorageModel::Operation& operation, Outcome<void> worked) {
+  DiskManagementServer& server = work.server;
+  server.inventory().EndFormat(work.token);
+  if (worked && work.region.kind != RegionKind::kWhole && work.region.mbrType != 0) {
+    const auto typed = ChangeTable(
+        server, operation, work.disk,
+        [&](BlockDevice& device) { return SetPartitionType(device, work.region.start, work.made); },
+        {work.region_id});
+    if (typed) {
+      return {};
+    }
+    worked = tl::unexpected(typed.error());
+  }
+  CommitDisk(server, operation, work.disk, {work.region_id});
+  return worked;
+}
+
+// Shows the volume as being formatted and makes the task that does it.
+Outcome<TaskJob> BeginFormat(DiskManagementServer& server, const StorageModel::Operation& operation,
+                             const VolumeTarget& target, FormatRequest request) {
+  const Region* region = server.inventory().RegionOf(target.volume);
+  if (region == nullptr) {
+    return Reject(LDM_E_DISK_NOT_FOUND, fmt::format("region {} is not there", target.region->info.id));
+  }
+  auto work = std::make_shared<FormatWork>(
+      FormatWork{.server = server,
+                 .request = std::move(request),
+                 .disk = *target.disk,
+                 .region_id = target.region->info.id,
+                 .volume = target.volume,
+                 .device = target.device,
+                 .region = *region,
+                 .node = server.inventory().source().VolumeNode(target.device, target.volume.start)});
+  work->token = server.inventory().BeginFormat(target.volume);
+  CommitDisk(server, operation, *target.disk, {target.region->info.id});
+  return TaskJob{.storage_id = target.region->info.id,
+                 .type = PROGRESS_FORMAT,
+                 .work = [work](const TaskJob::ReportProgress& report,
+                                const std::stop_token& stop) { return Make(*work, report, stop); },
+                 .finish = [work](const StorageModel::Operation& later,
+                                  Outcome<void> worked) { return Finish(*work, later, std::move(worked)); }};
+}
+
+}  // namespace
+
+std::vector<IFILE_SYSTEM_INFO> ListInstalledFileSystems() {
+  std::vector<IFILE_SYSTEM_INFO> list;
+  for (const InstalledFileSystem& system : InstalledFileSystems()) {
+    IFILE_SYSTEM_INFO info;
+    info.fsType = system.fsType;
+    std::ranges::copy(system.fsName, info.fsName.begin());
+    info.fsFlags = system.fsFlags;
+    info.fsCompressionFlags = system.fsCompressionFlags;
+    info.cchLabelLimit = static_cast<std::int32_t>(system.labelLimit);
+    info.iLabelChSet = std::u16string(system.forbidden);
+    list.push_back(std::move(info));
+  }
+  return list;
+}
+
+Outcome<TaskJob> Format(DiskManagementServer& server, const StorageModel::Operation& operation,
+                        const dmrp::FormatRequest& request) {
+  const auto target = FindVolumeTarget(server, request.storageId, request.storageLastKnownState);
+  if (!target) {
+    return tl::unexpected(target.error());
+  }
+  const FormatRequest wanted = RequestOf(request.fsSpec, request.quickFormat);
+  if (auto medium = CheckMedium(target->device); !medium) {
+    return tl::unexpected(medium.error());
+  }
+  if (auto possible = CheckFileSystem(wanted, static_cast<std::uint64_t>(target->region->info.length),
+                                      target->disk->info.bytesPerSector);
+      !possible) {
+    return tl::unexpected(possible.error());
+  }
+  const auto dispensable =
+      Validate({{LDM_E_SYSTEM_VOLUME, "the volume does not hold the system directory",
+                 [&] { return (target->region->info.rflags & REGION_IS_SYSTEM_PARTITION) == 0; }}});
+  if (!dispensable) {
+    return tl::unexpected(dispensable.error());
+  }
+  const bool formatting = server.inventory().IsFormatting(target->volume);
+  if (formatting && !request.force) {
+    return Reject(LDM_E_FORMATINPROGRESS, fmt::format("region {} is being formatted", request.storageId));
+  }
+  if (auto released = Release(server, *target->disk, target->region->info, request.force); !released) {
+    return tl::unexpected(released.error());
+  }
+  return BeginFormat(server, operation, *target, wanted);
+}
+
+Outcome<TaskJob> CreatePartitionAssignAndFormat(DiskManagementServer& server,
+                                                const StorageModel::Operation& operation, Revision revision,
+                                                const CreatePartitionAssignAndFormatExRequest& request) {
+  const REGION_SPEC& spec = request.partitionSpec;
+  const auto state = server.model().State();
+  // A null or a blank asks for no letter, as the volume methods say (3.2.4.4.1.27).
+  const bool with_letter = request.letter != u'\0' && request.letter != u' ';
+  const auto check_letter = [&]() -> Outcome<void> {
+    if (!with_letter) {
+      return {};
+    }
+    const auto letter = FindLetter(*state, request.letter, request.letterLastKnownState);
+    if (!letter) {
+      return tl::unexpected(letter.error());
+    }
+    return CheckAvailable(**letter, 0);
+  };
+  const auto partition = CheckCreatePartition(*state, revision, spec, check_letter);
+  if (!partition) {
+    return tl::unexpected(partition.error());
+  }
+  const auto* disk = state->FindAs<DiskObject>(spec.diskId);
+  const DeviceInfo* device = server.inventory().Device(disk->key);
+  if (device == nullptr) {
+    return Reject(LDM_E_DISK_NOT_FOUND, fmt::format("disk {} is not attached", spec.diskId));
+  }
+  const FormatRequest wanted = RequestOf(request.fsSpec, request.quickFormat);
+  const auto valid = Validate({{LDM_E_INVALID_FIELD, "partitionSpec.regionType is one that can be formatted",
+                                [&] { return partition->kind != RegionKind::kExtended; }}});
+  if (!valid) {
+    return tl::unexpected(valid.error());
+  }
+  if (auto medium = CheckMedium(*device); !medium) {
+    return tl::unexpected(medium.error());
+  }
+  if (auto possible =
+          CheckFileSystem(wanted, static_cast<std::uint64_t>(spec.length), disk->info.bytesPerSector);
+      !possible) {
+    return tl::unexpected(possible.error());
+  }
+  std::optional<FolderPath> folder;
+  if ((request.dwFlags & kCreateAssignAccessPath) != 0) {
+    if (disk->info.deviceType != DEVICETYPE_FDISK) {
+      return Reject(LDM_E_MEDIA_DOESNT_SUPPORT_MOUNT_POINTS, "the partition would lie on removable media");
+    }
+    auto found = FindFolder(server, request.AccessPath);
+    if (!found) {
+      return tl::unexpected(found.error());
+    }
+    folder = std::move(*found);
+  }
+
+  const auto region_id = MakePartition(server, operation, spec, *partition);
+  if (!region_id) {
+    return tl::unexpected(region_id.error());
+  }
+  const auto target = FindVolumeTarget(server, *region_id);
+  if (!target) {
+    return tl::unexpected(target.error());
+  }
+  if (with_letter) {
+    if (auto led = LeadLetterTo(server, request.letter, target->volume); !led) {
+      return tl::unexpected(led.error());
+    }
+  }
+  if (folder) {
+    if (auto mounted = MountAt(server, *folder, target->volume); !mounted) {
+      CommitDisk(server, operation, *target->disk, {});
+      return tl::unexpected(mounted.error());
+    }
+  }
+  return BeginFormat(server, operation, *target, wanted);
+}
+
+}  // namespace dmrp::server
