@@ -49,12 +49,16 @@ StorageResult<Change> CreateAt(BlockDevice& device, RegionKind kind, std::size_t
                                   .length = static_cast<std::int64_t>(length)});
 }
 
-StorageResult<Change> DeleteNth(BlockDevice& device, RegionKind kind, std::size_t index) {
+std::uint64_t NthStart(BlockDevice& device, RegionKind kind, std::size_t index) {
   std::vector<std::uint64_t> starts;
   for (const Region& region : LayoutOf(device).regions) {
     if (region.kind == kind) starts.push_back(region.start);
   }
-  return DeletePartition(device, kind, starts.at(index));
+  return starts.at(index);
+}
+
+StorageResult<Change> DeleteNth(BlockDevice& device, RegionKind kind, std::size_t index) {
+  return DeletePartition(device, kind, NthStart(device, kind, index));
 }
 
 void MakeMbr(MemoryDevice& device) { ASSERT_TRUE(InitializeStyle(device, {.style = PartitionStyle::kMbr})); }
@@ -140,6 +144,14 @@ std::vector<Scenario> Scenarios() {
          ASSERT_TRUE(MarkActive(device, device.Geometry().BytesPerTrack()));
        },
        [](BlockDevice& device) { return MarkActive(device, device.Geometry().BytesPerTrack() + kMiB); }},
+      {"TypeOfPrimary", plain, MakeDrives,
+       [](BlockDevice& d) {
+         return SetPartitionType(d, d.Geometry().BytesPerTrack(), FileSystemType::kFat12);
+       }},
+      {"TypeOfMiddleLogical", plain, MakeDrives,
+       [](BlockDevice& d) {
+         return SetPartitionType(d, NthStart(d, RegionKind::kLogical, 1), FileSystemType::kFat32);
+       }},
       {"ReplaceSignature", plain, MakeDrives, [](BlockDevice& d) { return ReplaceIdentity(d, {}); }},
       {"CreateInGpt", plain, MakeGptPartitions, create(RegionKind::kPrimary, 0, 0, 5 * kMiB)},
       {"CreateInGpt4096", large_sectors, MakeGptPartitions, create(RegionKind::kPrimary, 0, 0, 5 * kMiB)},

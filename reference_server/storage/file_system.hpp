@@ -17,7 +17,9 @@ struct FileSystemDescription {
   std::uint64_t totalAllocationUnits = 0;
   std::uint64_t availableAllocationUnits = 0;
   std::uint32_t allocationUnitSize = 0;  ///< octets
-  std::u16string label;                  ///< without a terminating null
+  std::u16string label{};                ///< without a terminating null
+  /// ENABLE_VOLUME_COMPRESSION: NTFS whose root directory is compressed, so that new files are too.
+  bool compression = false;
 
   friend bool operator==(const FileSystemDescription&, const FileSystemDescription&) = default;
 };

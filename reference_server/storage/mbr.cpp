@@ -90,6 +90,10 @@ void CopyEntry(std::span<const std::byte> from, std::size_t from_slot, std::span
                     into.begin() + static_cast<std::ptrdiff_t>(kEntriesAt + into_slot * kEntrySize));
 }
 
+void SetEntryType(std::span<std::byte> sector, std::size_t slot, std::uint8_t type) {
+  sector[kEntriesAt + slot * kEntrySize + 4] = static_cast<std::byte>(type);
+}
+
 void SetBootFlag(std::span<std::byte> sector, std::size_t slot, bool active) {
   sector[kEntriesAt + slot * kEntrySize] = active ? std::byte{0x80} : std::byte{0};
 }

@@ -10,8 +10,13 @@
 namespace dmrp::server {
 
 inline constexpr std::uint8_t kMbrTypeUnused = 0x00;
+inline constexpr std::uint8_t kMbrTypeFat12 = 0x01;        ///< PARTITION_FAT_12
+inline constexpr std::uint8_t kMbrTypeFat16 = 0x04;        ///< PARTITION_FAT_16, below 32 MiB
 inline constexpr std::uint8_t kMbrTypeExtended = 0x05;     ///< PARTITION_EXTENDED
+inline constexpr std::uint8_t kMbrTypeHugeFat16 = 0x06;    ///< FAT16 of 32 MiB and more
 inline constexpr std::uint8_t kMbrTypeIfs = 0x07;          ///< PARTITION_IFS
+inline constexpr std::uint8_t kMbrTypeFat32 = 0x0B;        ///< PARTITION_FAT32
+inline constexpr std::uint8_t kMbrTypeFat32Lba = 0x0C;     ///< as 0B, where CHS does not reach
 inline constexpr std::uint8_t kMbrTypeExtendedLba = 0x0F;  ///< as 05, for readers that do not use CHS
 inline constexpr std::uint8_t kMbrTypeLdm = 0x42;          ///< PARTITION_LDM
 inline constexpr std::uint8_t kMbrTypeProtective = 0xEE;   ///< a GPT follows
@@ -51,6 +56,8 @@ void ClearEntry(std::span<std::byte> sector, std::size_t slot);
 /// Copies the 16 octets of an entry.
 void CopyEntry(std::span<const std::byte> from, std::size_t from_slot, std::span<std::byte> into,
                std::size_t into_slot);
+/// Replaces the type of an entry and nothing else.
+void SetEntryType(std::span<std::byte> sector, std::size_t slot, std::uint8_t type);
 void SetBootFlag(std::span<std::byte> sector, std::size_t slot, bool active);
 void SetBootMark(std::span<std::byte> sector);
 

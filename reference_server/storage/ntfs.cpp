@@ -16,10 +16,13 @@ constexpr std::uint64_t kMaxClusterSize = std::uint64_t{2} << 20;
 constexpr std::uint64_t kMaxClusters = std::uint64_t{1} << 32;
 constexpr std::size_t kChunk = std::size_t{1} << 20;
 constexpr std::uint32_t kVolumeRecord = 3;
+constexpr std::uint32_t kRootRecord = 5;
 constexpr std::uint32_t kBitmapRecord = 6;
+constexpr std::uint32_t kStandardInformation = 0x10;
 constexpr std::uint32_t kVolumeName = 0x60;
 constexpr std::uint32_t kData = 0x80;
 constexpr std::uint32_t kEndOfAttributes = 0xFFFFFFFF;
+constexpr std::uint32_t kFileCompressed = 0x800;
 
 struct Ntfs {
   std::uint64_t cluster = 0;   // octets
@@ -92,17 +95,29 @@ std::optional<std::span<const std::byte>> FindAttribute(std::span<const std::byt
   return std::nullopt;
 }
 
+/// The value of a resident attribute; nothing when it is not resident or damaged.
+std::optional<std::span<const std::byte>> ResidentValue(std::span<const std::byte> attribute) {
+  if (attribute[8] != std::byte{0}) return std::nullopt;
+  const std::size_t length = LoadLe<std::uint32_t>(attribute, 16);
+  const std::size_t at = LoadLe<std::uint16_t>(attribute, 20);
+  if (at > attribute.size() || length > attribute.size() - at) return std::nullopt;
+  return attribute.subspan(at, length);
+}
+
 std::u16string VolumeName(std::span<const std::byte> record) {
   const auto attribute = FindAttribute(record, kVolumeName);
-  if (!attribute || (*attribute)[8] != std::byte{0}) return {};
-  const std::size_t length = LoadLe<std::uint32_t>(*attribute, 16);
-  const std::size_t at = LoadLe<std::uint16_t>(*attribute, 20);
-  if (at > attribute->size() || length > attribute->size() - at) return {};
+  const auto value = attribute ? ResidentValue(*attribute) : std::nullopt;
   std::u16string name;
-  for (std::size_t i = 0; i + 2 <= length; i += 2) {
-    name.push_back(static_cast<char16_t>(LoadLe<std::uint16_t>(*attribute, at + i)));
+  for (std::size_t i = 0; value && i + 2 <= value->size(); i += 2) {
+    name.push_back(static_cast<char16_t>(LoadLe<std::uint16_t>(*value, i)));
   }
   return name;
+}
+
+bool IsCompressed(std::span<const std::byte> record) {
+  const auto attribute = FindAttribute(record, kStandardInformation);
+  const auto value = attribute ? ResidentValue(*attribute) : std::nullopt;
+  return value && value->size() >= 36 && (LoadLe<std::uint32_t>(*value, 32) & kFileCompressed) != 0;
 }
 
 /// Counts clear bits of the cluster bitmap, given piece by piece.
@@ -134,10 +149,9 @@ StorageResult<std::optional<std::uint64_t>> CountFree(const VolumeWindow& volume
   if (!attribute) return Outcome{};
   FreeCounter counter(ntfs.clusters);
   if ((*attribute)[8] == std::byte{0}) {
-    const std::size_t length = LoadLe<std::uint32_t>(*attribute, 16);
-    const std::size_t at = LoadLe<std::uint16_t>(*attribute, 20);
-    if (at > attribute->size() || length > attribute->size() - at) return Outcome{};
-    counter.Take(attribute->subspan(at, length));
+    const auto value = ResidentValue(*attribute);
+    if (!value) return Outcome{};
+    counter.Take(*value);
     return counter.Done() ? Outcome(counter.Free()) : Outcome{};
   }
   if (attribute->size() < 64) return Outcome{};
@@ -195,6 +209,9 @@ StorageResult<std::optional<FileSystemDescription>> DescribeNtfs(const VolumeWin
   const auto name = ReadRecord(volume, *ntfs, kVolumeRecord);
   if (!name) return tl::unexpected(name.error());
   if (*name) description.label = VolumeName(**name);
+  const auto root = ReadRecord(volume, *ntfs, kRootRecord);
+  if (!root) return tl::unexpected(root.error());
+  description.compression = *root && IsCompressed(**root);
   const auto bitmap = ReadRecord(volume, *ntfs, kBitmapRecord);
   if (!bitmap) return tl::unexpected(bitmap.error());
   if (*bitmap) {

@@ -8,7 +8,7 @@
 namespace dmrp::server {
 
 /// NTFS by its boot sector; nothing when it is none. The label comes from $Volume, free clusters from
-/// $Bitmap.
+/// $Bitmap, compression from the root directory.
 StorageResult<std::optional<FileSystemDescription>> DescribeNtfs(const VolumeWindow& volume);
 
 }  // namespace dmrp::server

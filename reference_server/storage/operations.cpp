@@ -11,6 +11,8 @@ namespace {
 
 constexpr std::uint64_t kWipeBytes = 4096;
 constexpr std::uint64_t kMiB = 1024 * 1024;
+/// Cylinders that the ten bits of a table entry reach.
+constexpr std::uint64_t kChsCylinders = 1024;
 
 StorageResult<void> WriteSector(BlockDevice& device, std::uint64_t sector, std::span<const std::byte> data) {
   if (auto done = device.Write(sector * device.Geometry().bytesPerSector, data); !done) {
@@ -231,6 +233,15 @@ StorageResult<void> DeleteLogical(BlockDevice& device, DiskTable& table, std::ui
   return WriteSector(device, previous.sector, previous.raw);
 }
 
+/// The slot of the logical drive that an EBR describes: the first one in use that is no link.
+std::optional<std::size_t> DriveSlotInUse(std::span<const std::byte> ebr) {
+  for (std::size_t slot = 0; slot < 4; ++slot) {
+    const MbrEntry entry = GetEntry(ebr, slot);
+    if (entry.Used() && !IsExtendedType(entry.type)) return slot;
+  }
+  return std::nullopt;
+}
+
 bool AnyMbrEntryUsed(std::span<const std::byte> mbr) {
   for (std::size_t slot = 0; slot < 4; ++slot) {
     if (GetEntry(mbr, slot).Used()) return true;
@@ -389,6 +400,51 @@ StorageResult<Change> MarkActive(BlockDevice& device, std::uint64_t start) {
   }
   for (std::size_t slot = 0; slot < 4; ++slot) SetBootFlag(table->mbr, slot, slot == region->entry);
   if (auto done = WriteSector(device, 0, table->mbr); !done) return tl::unexpected(done.error());
+  return Finish(device, std::move(*table), start);
+}
+
+std::uint8_t MbrTypeOf(FileSystemType type, const Region& region, const DiskGeometry& geometry) {
+  switch (type) {
+    case FileSystemType::kFat12:
+      return kMbrTypeFat12;
+    case FileSystemType::kFat16:
+      return region.length < 32 * kMiB ? kMbrTypeFat16 : kMbrTypeHugeFat16;
+    case FileSystemType::kFat32:
+      return region.End() > kChsCylinders * geometry.BytesPerCylinder() ? kMbrTypeFat32Lba : kMbrTypeFat32;
+    default:
+      return kMbrTypeIfs;
+  }
+}
+
+StorageResult<Change> SetPartitionType(BlockDevice& device, std::uint64_t start, FileSystemType type) {
+  auto table = ReadChangeable(device);
+  if (!table) return tl::unexpected(table.error());
+  if (table->layout.style != PartitionStyle::kMbr) {
+    return Refuse(StorageErrorCode::kWrongStyle, "only partitions of MBR disks have a type by file system");
+  }
+  const Region* region = table->layout.FindPartition(start);
+  if (region == nullptr) {
+    return Refuse(StorageErrorCode::kNotFound, fmt::format("no partition starts at {}", start));
+  }
+  if (!HoldsData(region->kind)) {
+    return Refuse(StorageErrorCode::kWrongType,
+                  fmt::format("the partition at {} is {}", start, RegionKindName(region->kind)));
+  }
+  const std::uint8_t wanted = MbrTypeOf(type, *region, device.Geometry());
+  if (region->mbrType != wanted) {
+    StorageResult<void> done;
+    if (region->kind == RegionKind::kLogical) {
+      EbrNode& node = table->chain[region->entry];
+      const auto slot = DriveSlotInUse(node.raw);
+      if (!slot) return Refuse(StorageErrorCode::kDamagedTable, "an EBR of the chain lost its drive");
+      SetEntryType(node.raw, *slot, wanted);
+      done = WriteSector(device, node.sector, node.raw);
+    } else {
+      SetEntryType(table->mbr, region->entry, wanted);
+      done = WriteSector(device, 0, table->mbr);
+    }
+    if (!done) return tl::unexpected(done.error());
+  }
   return Finish(device, std::move(*table), start);
 }
 

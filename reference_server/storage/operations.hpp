@@ -6,6 +6,7 @@
 #pragma once
 
 #include "reference_server/storage/disk_layout.hpp"
+#include "reference_server/storage/file_system.hpp"
 
 #include <functional>
 #include <optional>
@@ -29,7 +30,7 @@ using SignatureIsFree = std::function<bool(std::uint32_t)>;
 struct Change {
   DiskLayout before;
   DiskLayout after;  ///< read back from the disk
-  Region region;     ///< the partition created, deleted (as it was) or made active; else empty
+  Region region;     ///< the partition created, deleted (as it was), made active or retyped; else empty
 };
 
 /// REGION_SPEC as far as it concerns the table ([MS-DMRP] 2.2.13).
@@ -56,6 +57,16 @@ StorageResult<Change> DeletePartition(BlockDevice& device, RegionKind kind, std:
 /// Marks a primary MBR partition active and any other one inactive, in one sector (3.2.4.4.1.8).
 /// kWrongStyle on GPT disks, kWrongType for logical and extended partitions.
 StorageResult<Change> MarkActive(BlockDevice& device, std::uint64_t start);
+
+/// The MBR type of a partition with a file system: 01 for FAT12, 04 and 06 for FAT16 below and from 32 MiB,
+/// 0B and 0C for FAT32 before and beyond cylinder 1023, 07 (IFS) for all else.
+[[nodiscard]] std::uint8_t MbrTypeOf(FileSystemType type, const Region& region, const DiskGeometry& geometry);
+
+/// Gives the primary MBR partition or logical drive that starts at `start` the type that goes with a file
+/// system (MbrTypeOf), in one sector, and leaves all else as it is; nothing is written when it has that type
+/// already. kWrongStyle on GPT disks, whose basic data type says nothing of the file system; kWrongType for
+/// an extended partition.
+StorageResult<Change> SetPartitionType(BlockDevice& device, std::uint64_t start, FileSystemType type);
 
 /// Writes a signature and an empty MBR (3.2.4.4.1.7): InitializeStyle(kMbr), except that an MBR disk with
 /// partitions and no signature (zero) only gets the signature.

@@ -268,6 +268,44 @@ TEST_F(OperationsTest, OnePartitionIsActiveAtATime) {
   EXPECT_EQ(CodeOf(MarkActive(gpt, on_gpt.start)), StorageErrorCode::kWrongStyle);
 }
 
+TEST_F(OperationsTest, TheTypeOfAPartitionFollowsItsFileSystemAndNothingElseChanges) {
+  MemoryDevice device = Mbr(20 * kGiB);
+  const Region first = Add(device, RegionKind::kPrimary, 31 * kMiB);
+  const Region second = Add(device, RegionKind::kPrimary, 32 * kMiB);
+  ASSERT_TRUE(MarkActive(device, second.start));
+  const Region extended = Add(device, RegionKind::kExtended, 15 * kGiB);
+  const Region near = Add(device, RegionKind::kLogical, kGiB);
+  const Region far = Add(device, RegionKind::kLogical, 8 * kGiB);
+  const auto type_after = [&](const Region& region, FileSystemType type) {
+    const DiskLayout before = LayoutOf(device);
+    const auto change = SetPartitionType(device, region.start, type);
+    EXPECT_TRUE(change) << change.error().ToString();
+    DiskLayout expected = before;
+    for (Region& one : expected.regions) {
+      if (one.start == region.start && one.kind == region.kind) one.mbrType = change->region.mbrType;
+    }
+    EXPECT_EQ(LayoutOf(device).regions, expected.regions);
+    return unsigned{change->region.mbrType};
+  };
+  EXPECT_EQ(type_after(first, FileSystemType::kFat12), 0x01U);
+  EXPECT_EQ(type_after(first, FileSystemType::kFat16), 0x04U);
+  EXPECT_EQ(type_after(first, FileSystemType::kNtfs), 0x07U);
+  EXPECT_EQ(type_after(second, FileSystemType::kFat16), 0x06U);
+  EXPECT_EQ(type_after(second, FileSystemType::kFat32), 0x0BU);
+  EXPECT_EQ(type_after(near, FileSystemType::kFat32), 0x0BU);
+  EXPECT_EQ(type_after(far, FileSystemType::kFat32), 0x0CU);  // ends beyond cylinder 1023
+  EXPECT_EQ(type_after(near, FileSystemType::kFat12), 0x01U);
+  const ScratchImage image(device);
+  EXPECT_EQ(ReadWithLibfdisk(image.Path(), device.Geometry()), AsSeen(LayoutOf(device)));
+  EXPECT_EQ(CodeOf(SetPartitionType(device, extended.start + 1, FileSystemType::kNtfs)),
+            StorageErrorCode::kNotFound);
+  EXPECT_EQ(CodeOf(SetPartitionType(device, extended.start, FileSystemType::kNtfs)),
+            StorageErrorCode::kWrongType);
+  MemoryDevice gpt = Gpt();
+  const Region basic = Add(gpt, RegionKind::kPrimary, kMiB);
+  EXPECT_EQ(CodeOf(SetPartitionType(gpt, basic.start, FileSystemType::kNtfs)), StorageErrorCode::kWrongStyle);
+}
+
 TEST_F(OperationsTest, DeletionKeepsOtherEntriesAndTheirNumbersFollowTheTable) {
   MemoryDevice device = Mbr();
   const Region first = Add(device, RegionKind::kPrimary, kMiB);
