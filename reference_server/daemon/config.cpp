@@ -252,6 +252,12 @@ std::map<std::string, Section, std::less<>> Sections(const std::filesystem::path
                           {"anonymous", Flag(config.callback.anonymous)},
                           {"level", Parsed(config.callback_level, ParseAuthLevel)},
                           {"deadline_ms", Milliseconds(config.notification_deadline)}};
+  sections["remote"] = {{"user", Text(config.remote.user)},
+                        {"domain", Text(config.remote.domain)},
+                        {"password", Text(config.remote.password)},
+                        {"port", Port(config.remote_port)},
+                        {"deadline_ms", Milliseconds(config.remote_deadline)}};
+  sections["system"] = {{"shutdown", Parsed(config.shutdown, ParseShutdownAction)}};
   sections["storage"] = {{"images", Texts(config.images)}};
   return sections;
 }
@@ -294,6 +300,14 @@ Result<LogLevel> ParseLogLevel(std::string_view text) {
        {"warning", LogLevel::kWarning},
        {"error", LogLevel::kError}}};
   return ParseName(text, kNames, "log level");
+}
+
+Result<ShutdownAction> ParseShutdownAction(std::string_view text) {
+  static constexpr std::array<std::pair<std::string_view, ShutdownAction>, 3> kNames = {
+      {{"none", ShutdownAction::kNone},
+       {"reboot", ShutdownAction::kReboot},
+       {"power-off", ShutdownAction::kPowerOff}}};
+  return ParseName(text, kNames, "way to shut down");
 }
 
 Result<void> ReadConfig(std::string_view text, const std::filesystem::path& folder, Config& config) {

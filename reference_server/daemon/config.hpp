@@ -18,6 +18,7 @@
 namespace dmrp::server {
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
+enum class ShutdownAction { kNone, kReboot, kPowerOff };
 
 struct Config {
   // [log]
@@ -54,6 +55,14 @@ struct Config {
   rpc::AuthLevel callback_level = rpc::AuthLevel::kIntegrity;
   std::chrono::milliseconds notification_deadline{15'000};  ///< for a client's answer to ObjectsChanged
 
+  // [remote]: who the server is to the server of another machine that CreateRemoteObject starts there.
+  rpc::Credentials remote;                            ///< without a user: as callback
+  std::uint16_t remote_port = kResolverPort;          ///< where other machines' activators listen
+  std::chrono::milliseconds remote_deadline{10'000};  ///< for that server to be started
+
+  // [system]
+  ShutdownAction shutdown = ShutdownAction::kNone;  ///< what ShutDownSystem does to this machine
+
   // [storage]
   /// Disk images served in place of the machine's block devices, "FILE[,key=value...]"; empty: the devices.
   std::vector<std::string> images;
@@ -75,5 +84,7 @@ Result<std::vector<rpc::Account>> ReadAccountsFile(const std::filesystem::path& 
 Result<dcom::Advertised> ParseAdvertised(std::string_view text);
 Result<rpc::AuthLevel> ParseAuthLevel(std::string_view text);
 Result<LogLevel> ParseLogLevel(std::string_view text);
+/// "none", "reboot", "power-off".
+Result<ShutdownAction> ParseShutdownAction(std::string_view text);
 
 }  // namespace dmrp::server

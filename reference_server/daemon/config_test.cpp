@@ -22,6 +22,8 @@ TEST(Config, HasDefaultsForEverything) {
   EXPECT_EQ(config->resolver_port, 135);
   EXPECT_EQ(config->callback.user, "dmrp-server");
   EXPECT_TRUE(config->accounts.empty());
+  EXPECT_EQ(config->shutdown, ShutdownAction::kNone);
+  EXPECT_EQ(config->remote_port, 135);
 }
 
 TEST(Config, ReadsEverySetting) {
@@ -49,6 +51,14 @@ password = "secret"
 anonymous = true
 level = "none"
 deadline_ms = 2500
+[remote]
+user = "machine$"
+domain = "LAB"
+password = "other"
+port = 1136
+deadline_ms = 700
+[system]
+shutdown = "power-off"
 [storage]
 images = ["a.img,sector=4096", "b.img"]
 [[account]]
@@ -78,6 +88,11 @@ nt_hash = "a4f49c406510bdcab6824ee7c30fd852"
   EXPECT_TRUE(config->callback.anonymous);
   EXPECT_EQ(config->callback_level, rpc::AuthLevel::kNone);
   EXPECT_EQ(config->notification_deadline.count(), 2500);
+  EXPECT_EQ(config->remote.user, "machine$");
+  EXPECT_EQ(config->remote.password, "other");
+  EXPECT_EQ(config->remote_port, 1136);
+  EXPECT_EQ(config->remote_deadline.count(), 700);
+  EXPECT_EQ(config->shutdown, ShutdownAction::kPowerOff);
   EXPECT_EQ(config->images.size(), 2U);
   ASSERT_EQ(config->accounts.size(), 2U);
   EXPECT_EQ(config->accounts[0].nt_hash, rpc::HashPassword("pw").value());
@@ -96,6 +111,7 @@ TEST(Config, NamesWhatIsWrong) {
         Case{"[server]\nclass_id = \"x\"", "server.class_id"},
         Case{"[security]\ncall_level = \"high\"", "\"high\" is no authentication level"},
         Case{"[callback]\ndeadline_ms = 0", "milliseconds"},
+        Case{"[system]\nshutdown = \"halt\"", "\"halt\" is no way to shut down"},
         Case{"[[account]]\nuser = \"x\"", "password or nt_hash"},
         Case{"[[account]]\nuser = \"x\"\nnt_hash = \"12\"", "32 hexadecimal digits"},
         Case{"[server", "line 1"},

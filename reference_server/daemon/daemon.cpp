@@ -7,6 +7,7 @@
 #include "reference_server/methods/image_disk_source.hpp"
 #include "reference_server/methods/linux_disk_source.hpp"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -54,12 +55,13 @@ dcom::Options RuntimeOptions(const Config& config) {
 
 }  // namespace
 
-Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config, Log& log) {
+Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config, Log& log,
+                                              PrepareShutdown prepare_shutdown) {
   auto source = MakeSource(config);
   if (!source) {
     return tl::unexpected(source.error());
   }
-  std::unique_ptr<Daemon> daemon(new Daemon(log));
+  std::unique_ptr<Daemon> daemon(new Daemon(log, std::move(prepare_shutdown)));
   daemon->own_source_ = std::move(*source);
   if (auto running = daemon->Run(config, *daemon->own_source_, config.images.empty()); !running) {
     return tl::unexpected(running.error());
@@ -97,6 +99,7 @@ Result<void> Daemon::Run(const Config& config, DiskSource& source, bool watch) {
   options.model.notification_deadline = config.notification_deadline;
   options.model.log = warn;
   options.log = [this](const std::string& text) { log_.Write(LogLevel::kInfo, text); };
+  options.prepare_shutdown = prepare_shutdown_;
   options.connect_sink = [this, level = config.callback_level](dcom::CallContext& call, const Bytes& objref) {
     return ConnectSink(call, objref, level);
   };
@@ -136,10 +139,18 @@ Result<void> Daemon::Run(const Config& config, DiskSource& source, bool watch) {
         return std::make_shared<VolumeClientObject>(server, settings);
       },
       class_options);
+  auto remote = std::make_shared<RemoteSettings>();
+  remote->class_id = config.class_id;
+  remote->port = config.remote_port;
+  remote->level = std::max(config.callback_level, rpc::AuthLevel::kIntegrity);
+  remote->deadline = config.remote_deadline;
+  if (!config.remote.user.empty()) {
+    remote->credentials = config.remote;
+  }
   runtime_->RegisterClass(
       config.remote_class_id,
-      [settings](dcom::CallContext& /*call*/) -> Result<std::shared_ptr<dcom::Object>> {
-        return std::make_shared<RemoteServerObject>(settings);
+      [settings, remote](dcom::CallContext& /*call*/) -> Result<std::shared_ptr<dcom::Object>> {
+        return std::make_shared<RemoteServerObject>(settings, remote);
       },
       std::move(class_options));
   log_.Write(LogLevel::kInfo, fmt::format("serving class {} with {} disks", config.class_id.ToString(),

@@ -10,14 +10,20 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
 
 namespace dmrp::server {
+
+/// The work that shuts the machine down, or why it cannot be (ServerOptions::prepare_shutdown).
+using PrepareShutdown = std::function<Result<std::function<void()>>()>;
 
 /// A running disk management server: its disks, its objects, its ports. Stops when destroyed.
 class Daemon {
  public:
-  /// Enumerates the disks, opens the ports and serves. `log` must outlive the daemon.
-  static Result<std::unique_ptr<Daemon>> Start(const Config& config, Log& log);
+  /// Enumerates the disks, opens the ports and serves. `log` must outlive the daemon. `prepare_shutdown` is
+  /// what ShutDownSystem asks; without it the machine stays up whatever the configuration says.
+  static Result<std::unique_ptr<Daemon>> Start(const Config& config, Log& log,
+                                               PrepareShutdown prepare_shutdown = {});
   /// The same over disks of the caller's, which must outlive the daemon; for tests.
   static Result<std::unique_ptr<Daemon>> Start(const Config& config, Log& log, DiskSource& source);
   ~Daemon();
@@ -29,12 +35,14 @@ class Daemon {
   [[nodiscard]] DiskManagementServer& server() { return *server_; }
 
  private:
-  explicit Daemon(Log& log) : log_(log) {}
+  explicit Daemon(Log& log, PrepareShutdown prepare_shutdown = {})
+      : log_(log), prepare_shutdown_(std::move(prepare_shutdown)) {}
   Result<void> Run(const Config& config, DiskSource& source, bool watch);
   Result<std::shared_ptr<NotificationSink>> ConnectSink(dcom::CallContext& call, const Bytes& objref,
                                                         rpc::AuthLevel level);
 
   Log& log_;
+  PrepareShutdown prepare_shutdown_;
   std::unique_ptr<DiskSource> own_source_;
   std::shared_ptr<DiskManagementServer> server_;
   std::unique_ptr<dcom::Runtime> runtime_;

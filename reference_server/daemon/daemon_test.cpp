@@ -329,19 +329,6 @@ TEST_F(DaemonTest, BackupOperatorsManage) {
   EXPECT_EQ(disks->diskList.size(), 1U);
 }
 
-TEST_F(DaemonTest, TheRemoteServersClassAnswersThatItIsNotImplemented) {
-  const auto runtime = MakeRuntime("dmrp-admin", "dmrp-Admin-1");
-  const auto object =
-      runtime->Activate(daemon->resolver_endpoint(), config.remote_class_id, IID_IDMRemoteServer);
-  ASSERT_TRUE(object) << object.error().ToString();
-  const IDMRemoteServerProxy remote(object->Caller());
-  CreateRemoteObjectRequest request;
-  request.RemoteComputerName = std::u16string(u"other\0", 6);
-  const auto reply = remote.CreateRemoteObject(request);
-  ASSERT_TRUE(reply) << reply.error().ToString();
-  EXPECT_EQ(reply->result, E_NOTIMPL);
-}
-
 TEST_F(DaemonTest, OtherUsersMayNotActivate) {
   const auto runtime = MakeRuntime("dmrp-user", "dmrp-User-1");
   const auto object = Activate(*runtime, IID_IVolumeClient3);

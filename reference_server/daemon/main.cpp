@@ -2,9 +2,12 @@
 #include "reference_server/daemon/config.hpp"
 #include "reference_server/daemon/daemon.hpp"
 #include "reference_server/daemon/log.hpp"
+#include "reference_server/platform/shutdown.hpp"
 
+#include <atomic>
 #include <csignal>
 #include <cstdio>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -157,6 +160,22 @@ int Fail(const Error& error) {
   return 1;
 }
 
+// What a request to shut the machine down leads to: this process ends in order, and Main does the rest.
+PrepareShutdown ShutdownFor(const Config& config, std::atomic<bool>& requested) {
+  if (config.shutdown == ShutdownAction::kNone || !config.images.empty()) {
+    return {};
+  }
+  return [&requested]() -> Result<std::function<void()>> {
+    if (auto may = MayShutDown(); !may) {
+      return tl::unexpected(may.error());
+    }
+    return [&requested] {
+      requested = true;
+      kill(getpid(), SIGTERM);
+    };
+  };
+}
+
 int Main(int argc, char** argv) {
   CLI::App app(kDescription, "dmadmind");
   CommandLine line;
@@ -179,7 +198,8 @@ int Main(int argc, char** argv) {
   pthread_sigmask(SIG_BLOCK, &stop_signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
 
-  auto daemon = Daemon::Start(*config, **log);
+  std::atomic<bool> shutdown_requested = false;
+  auto daemon = Daemon::Start(*config, **log, ShutdownFor(*config, shutdown_requested));
   if (!daemon) {
     return Fail(daemon.error());
   }
@@ -187,7 +207,15 @@ int Main(int argc, char** argv) {
   int signal = 0;
   sigwait(&stop_signals, &signal);
   (*log)->Write(LogLevel::kInfo, fmt::format("stopping on signal {}", signal));
-  return 0;
+  if (!shutdown_requested) {
+    return 0;
+  }
+  daemon->reset();
+  (*log)->Write(LogLevel::kInfo, "shutting the machine down");
+  const auto down = ShutDownMachine(config->shutdown == ShutdownAction::kReboot ? ShutdownKind::kReboot
+                                                                                : ShutdownKind::kPowerOff);
+  (*log)->Write(LogLevel::kError, down.error().ToString());
+  return 1;
 }
 
 }  // namespace

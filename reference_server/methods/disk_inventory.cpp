@@ -132,6 +132,20 @@ void DiskInventory::Remember(const Volume& volume, const DeviceInfo& device, con
 
 ObservedDisk DiskInventory::Describe(const std::string& key, const Known& known,
                                      const std::map<UniqueId, char16_t>& letters) {
+  ObservedDisk observed = DescribeContents(key, known, letters);
+  if (known.device.kind != DeviceKind::kDisk) {
+    const auto found = letters.find(RemovableDeviceId(known.device));
+    const bool carried =
+        found != letters.end() && std::ranges::any_of(observed.regions, [&](const ObservedRegion& region) {
+          return region.letter == found->second;
+        });
+    observed.letter = found == letters.end() || carried ? u'\0' : found->second;
+  }
+  return observed;
+}
+
+ObservedDisk DiskInventory::DescribeContents(const std::string& key, const Known& known,
+                                             const std::map<UniqueId, char16_t>& letters) {
   const DeviceInfo& device = known.device;
   std::erase_if(volumes_, [&](const auto& entry) { return entry.first.disk_key == key; });
   ObservedDisk observed;

@@ -69,6 +69,9 @@ class DiskInventory {
   std::map<UniqueId, char16_t> ReadLetters();
   ObservedDisk Describe(const std::string& key, const Known& known,
                         const std::map<UniqueId, char16_t>& letters);
+  // The same without the letter of the drive itself.
+  ObservedDisk DescribeContents(const std::string& key, const Known& known,
+                                const std::map<UniqueId, char16_t>& letters);
   void Remember(const Volume& volume, const DeviceInfo& device, const DiskLayout& layout,
                 const Region& region);
   void Log(const std::string& text) const;

@@ -55,8 +55,7 @@ std::vector<std::optional<std::size_t>> MatchRegions(const std::vector<RegionObj
 }
 
 bool SameFileSystem(const FileSystemObject& known, const FileSystemObject& seen) {
-  return known.in_the_making ||
-         (known.identity == seen.identity && known.info.fsType == seen.info.fsType);
+  return known.in_the_making || (known.identity == seen.identity && known.info.fsType == seen.info.fsType);
 }
 
 // The changes of one disk, by the groups in which they are notified.
@@ -148,6 +147,9 @@ void CompareRegions(const ObjectState& state, LdmObjectId disk_id, const Observe
 std::u16string LettersOf(const std::vector<ObservedDisk>& observed) {
   std::u16string letters;
   for (const ObservedDisk& disk : observed) {
+    if (disk.letter != 0) {
+      letters.push_back(disk.letter);
+    }
     for (const ObservedRegion& region : disk.regions) {
       if (region.letter != 0) {
         letters.push_back(region.letter);
@@ -157,8 +159,8 @@ std::u16string LettersOf(const std::vector<ObservedDisk>& observed) {
   return letters;
 }
 
-// Gives letters to those regions of the disk that have them now and frees the disk's others, except those
-// that are `taken`: regions of another disk have got them, and are compared with it.
+// Gives letters to the disk and those of its regions that have them now and frees the disk's others, except
+// those that are `taken`: regions of another disk have got them, and are compared with it.
 void CompareLetters(const ObjectState& state, LdmObjectId disk_id,
                     const std::vector<std::pair<char16_t, LdmObjectId>>& wanted, const std::u16string& taken,
                     ChangeSet& set) {
@@ -166,7 +168,8 @@ void CompareLetters(const ObjectState& state, LdmObjectId disk_id,
     const auto found =
         std::ranges::find(wanted, letter.info.letter, &std::pair<char16_t, LdmObjectId>::first);
     const auto* user = state.FindAs<RegionObject>(letter.info.storageId);
-    const bool of_this_disk = user != nullptr && user->info.diskId == disk_id;
+    const bool of_this_disk =
+        letter.info.storageId == disk_id || (user != nullptr && user->info.diskId == disk_id);
     const bool freed = of_this_disk && taken.find(letter.info.letter) == std::u16string::npos;
     if (found == wanted.end() && !freed) {
       continue;
@@ -204,6 +207,9 @@ void CompareDisk(const ObjectState& state, const ObservedDisk& observed, const s
   Append(set, changes.regions);
   Append(set, changes.systems_gone);
   Append(set, changes.systems);
+  if (observed.letter != 0) {
+    changes.letters.emplace_back(observed.letter, now.info.id);
+  }
   CompareLetters(state, now.info.id, changes.letters, taken, set);
   if (medium_left) {
     Append(set, changes.disk);

@@ -23,6 +23,9 @@ struct ObservedDisk {
   std::string key;  ///< as DiskObject::key
   DISK_INFO_EX info;
   std::vector<ObservedRegion> regions;
+  /// The letter of a drive without a medium, or whose medium has nothing that could carry it: it leads to the
+  /// disk itself (3.2.4.4.1.9); 0 for none.
+  char16_t letter = 0;
 };
 
 /// The drive letters of a server that starts, C to Z (note 75), all free.

@@ -256,6 +256,26 @@ TEST(ReconcileLetters, ADiskThatGoesFreesItsLettersFirst) {
   EXPECT_FALSE(Apply(state, gone).FindLetter(u'F')->info.isUsed);
 }
 
+TEST(ReconcileLetters, TheLetterOfADriveLeadsToTheDiskWhileNoMediumCarriesIt) {
+  ObjectState state = WithLetters();
+  state = Apply(state, ReconcileSystem(state, {SomeDisk("a", {Lettered(0, u'F')})}));
+  const LdmObjectId disk = state.Disks().front().info.id;
+  ObservedDisk empty = SomeDisk("a", {});
+  empty.letter = u'F';
+  state = Apply(state, ReconcileDisk(state, empty));
+  EXPECT_EQ(state.FindLetter(u'F')->info.storageId, disk);
+  EXPECT_TRUE(state.FindLetter(u'F')->info.isUsed);
+  EXPECT_TRUE(ReconcileSystem(state, {empty}).empty());
+
+  state = Apply(state, ReconcileSystem(state, {SomeDisk("a", {Lettered(0, u'F')})}));
+  EXPECT_EQ(state.FindLetter(u'F')->info.storageId, state.RegionsOf(disk).front().info.id);
+
+  state = Apply(state, ReconcileDisk(state, empty));
+  state = Apply(state, ReconcileSystem(state, {}));
+  EXPECT_FALSE(state.FindLetter(u'F')->info.isUsed);
+  EXPECT_EQ(state.FindLetter(u'F')->info.storageId, 0);
+}
+
 TEST(Reconcile, WhatIsFoundAfterFormattingIsTheFileSystemThatWasBeingMade) {
   ObjectState state;
   ObservedRegion region = Observed(REGION_PRIMARY, 0, kMiB, true);
