@@ -1,0 +1,207 @@
+#include "suites/support/drive_letters.hpp"
+
+#include <algorithm>
+#include <cstdio>
+
+#include <fmt/format.h>
+
+namespace dmrp::suites {
+
+namespace {
+
+constexpr std::string_view kMbrTable = R"(label: dos
+label-id: 0x5eed0019
+start=2048, size=16384, type=7
+start=20480, size=16384, type=7
+start=40960, size=49152, type=f
+start=43008, size=16384, type=7
+start=61440, size=16384, type=7
+)";
+constexpr std::string_view kGptTable = R"(label: gpt
+start=2048, size=16384, type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7
+start=20480, size=16384, type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7
+)";
+constexpr std::string_view kUsbTable = R"(label: dos
+label-id: 0x5eed0020
+start=2048, size=16384, type=7
+)";
+constexpr DiskKind kBlankGpt{"BlankGpt", "size=60M", PARTITIONSTYLE_GPT};
+
+}  // namespace
+
+std::vector<LetterSetup> AllLetterSetups() {
+  std::vector<LetterSetup> setups;
+  for (const Place& place : {kPrimary, kLogical, kUsbDisk}) {
+    setups.push_back({Revision::kIVolumeClient, place});
+    setups.push_back({Revision::kIVolumeClient3, place});
+  }
+  setups.push_back({Revision::kIVolumeClient3, kGptPartition});
+  return setups;
+}
+
+void DriveLetterTest::StartLetters() {
+  StartSharedWith("letters", {{kBlank.Spec(), Table(std::string(kMbrTable))},
+                              {kBlankGpt.Spec(), Table(std::string(kGptTable))},
+                              {kBlankUsb.Spec(), Table(std::string(kUsbTable))}});
+  LettersAreOurs();
+}
+
+void DriveLetterTest::LettersAreOurs() {
+  // A target that gives letters to new volumes by itself has done so by now.
+  FreeAllLetters();
+  letters_are_ours_ = true;
+}
+
+void DriveLetterTest::TearDown() {
+  if (letters_are_ours_ && !HasFailure()) FreeAllLetters();
+  ConformanceTest::TearDown();
+}
+
+void DriveLetterTest::FreeAllLetters() {
+  Session& session = SessionOf(Revision::kIVolumeClient3);
+  for (const DRIVE_LETTER_INFO& letter : LettersNow(session)) {
+    if (!letter.isUsed) continue;
+    for (std::size_t disk = 0; disk < lab().bed().disks().size(); ++disk) {
+      for (const REGION_INFO_EX& region : RegionsNow(session, disk)) {
+        if (region.id != letter.storageId) continue;
+        const auto freed = Free(session, Prepare(session, letter.letter, region, FORCE_OPERATION));
+        [&] { ASSERT_THAT(freed, Succeeds()); }();
+      }
+    }
+  }
+}
+
+REGION_INFO_EX DriveLetterTest::Storage(Session& session, const Place& place) {
+  std::size_t number = 0;
+  for (const REGION_INFO_EX& region : RegionsNow(session, place.disk)) {
+    if (region.regionType == place.type && number++ == place.number) return region;
+  }
+  [&] { FAIL() << "disk " << place.disk << " has no " << NameOf(place.type) << " " << place.number; }();
+  throw std::logic_error("unreachable");
+}
+
+std::vector<DRIVE_LETTER_INFO> DriveLetterTest::LettersNow(Session& session) {
+  auto letters = session.EnumDriveLetters();
+  [&] { ASSERT_THAT(letters, Succeeds()); }();
+  return std::move(letters.value.driveLetterList);
+}
+
+DRIVE_LETTER_INFO DriveLetterTest::LetterNow(Session& session, char16_t letter) {
+  const auto letters = LettersNow(session);
+  auto found = std::ranges::find(letters, harness::LetterId(letter), [](const DRIVE_LETTER_INFO& each) {
+    return harness::LetterId(each.letter);
+  });
+  [&] { ASSERT_NE(found, letters.end()) << "letter " << static_cast<char>(letter) << " is not listed"; }();
+  return *found;
+}
+
+std::u16string DriveLetterTest::LettersOf(Session& session, LdmObjectId storage) {
+  std::u16string text;
+  for (const DRIVE_LETTER_INFO& letter : LettersNow(session)) {
+    if (letter.isUsed && letter.storageId == storage) {
+      text += static_cast<char16_t>(harness::LetterId(letter.letter));
+    }
+  }
+  return text;
+}
+
+char16_t DriveLetterTest::FreeLetter(Session& session, std::size_t number) {
+  auto letters = LettersNow(session);
+  std::erase_if(letters, [](const DRIVE_LETTER_INFO& letter) { return letter.isUsed; });
+  std::ranges::sort(letters, std::greater(), &DRIVE_LETTER_INFO::letter);
+  [&] { ASSERT_GT(letters.size(), number) << "too few letters are free"; }();
+  return letters[number].letter;
+}
+
+LetterRequest DriveLetterTest::Prepare(Session& session, char16_t letter, const REGION_INFO_EX& storage,
+                                       std::uint32_t force) {
+  return {.letter = letter,
+          .forceOption = force,
+          .letterLastKnownState = LetterNow(session, letter).lastKnownState,
+          .storageId = storage.id,
+          .storageLastKnownState = storage.lastKnownState};
+}
+
+namespace {
+
+template <typename Request>
+Request As(const LetterRequest& from) {
+  Request request;
+  request.letter = from.letter;
+  request.forceOption = from.forceOption;
+  request.letterLastKnownState = from.letterLastKnownState;
+  request.storageId = from.storageId;
+  request.storageLastKnownState = from.storageLastKnownState;
+  return request;
+}
+
+}  // namespace
+
+Outcome<AssignDriveLetterReply> DriveLetterTest::Assign(Session& session, const LetterRequest& request) {
+  return session.Change<AssignDriveLetterReply>(session.interface(), "AssignDriveLetter",
+                                                As<AssignDriveLetterRequest>(request));
+}
+
+Outcome<FreeDriveLetterReply> DriveLetterTest::Free(Session& session, const LetterRequest& request) {
+  return session.Change<FreeDriveLetterReply>(session.interface(), "FreeDriveLetter",
+                                              As<FreeDriveLetterRequest>(request));
+}
+
+void DriveLetterTest::Give(Session& session, char16_t letter, const Place& place) {
+  const auto given = Assign(session, Prepare(session, letter, Storage(session, place)));
+  [&] { ASSERT_THAT(given, Succeeds()); }();
+}
+
+void DriveLetterTest::Take(Session& session, char16_t letter, const Place& place) {
+  const auto taken = Free(session, Prepare(session, letter, Storage(session, place)));
+  [&] { ASSERT_THAT(taken, Succeeds()); }();
+}
+
+void ExpectCompletedTask(const TASK_INFO& task, const Session& session, LdmObjectId storage) {
+  EXPECT_NE(task.id, 0);
+  EXPECT_TRUE(task.storageId == 0 || task.storageId == storage) << task.storageId;
+  EXPECT_EQ(task.createTime, 0);
+  EXPECT_TRUE(task.clientID == 0 || task.clientID == session.client_id()) << task.clientID;
+  EXPECT_EQ(task.percentComplete, 0U);
+  EXPECT_EQ(task.status, REQ_COMPLETED);
+  EXPECT_EQ(task.type, PROGRESS_UNKNOWN);
+  EXPECT_EQ(task.error, 0);
+  EXPECT_EQ(task.tflag, 0U);
+}
+
+harness::PrepareImage Script(std::string script) {
+  return [script = std::move(script)](const std::filesystem::path& image) -> Result<void> {
+    const std::string command =
+        fmt::format("exec sh -eu -s -- '{}' >'{}.log' 2>&1", image.string(), image.string());
+    FILE* pipe = popen(command.c_str(), "w");
+    if (pipe == nullptr) return FailErrno("start sh", errno);
+    std::fwrite(script.data(), 1, script.size(), pipe);
+    if (pclose(pipe) != 0) {
+      return Fail(ErrorKind::kSystem, "the image could not be prepared, see " + image.string() + ".log");
+    }
+    return {};
+  };
+}
+
+harness::PrepareImage Formatted(std::string table, std::vector<PreparedPartition> partitions) {
+  std::string script;
+  for (const PreparedPartition& partition : partitions) {
+    script += fmt::format("truncate -s {} \"$1.part\"\n", partition.length * 512);
+    if (partition.file_system == "ntfs") {
+      script +=
+          fmt::format("mkntfs -q -F -Q -c 512 -s 512 -p {} -H 255 -S 63 \"$1.part\"\n", partition.start);
+    } else {
+      script += fmt::format("mkfs.fat -h {} \"$1.part\"\n", partition.start);
+    }
+    script += fmt::format("dd if=\"$1.part\" of=\"$1\" bs=512 seek={} conv=notrunc,sparse status=none\n",
+                          partition.start);
+    script += "rm \"$1.part\"\n";
+  }
+  return [first = Table(std::move(table)),
+          then = Script(std::move(script))](const std::filesystem::path& image) -> Result<void> {
+    if (auto done = first(image); !done) return done;
+    return then(image);
+  };
+}
+
+}  // namespace dmrp::suites

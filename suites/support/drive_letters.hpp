@@ -1,0 +1,128 @@
+// What tests of drive letters and mounted folders share: volumes on all kinds of basic disks, prepared before
+// the target starts, and the calls with their state numbers filled in.
+#pragma once
+
+#include "suites/support/conformance_test.hpp"
+
+#include <optional>
+#include <ostream>
+#include <string>
+#include <vector>
+
+namespace dmrp::suites {
+
+/// A partition of DriveLetterTest's disks.
+struct Place {
+  const char* name;  ///< part of test names
+  std::size_t disk;  ///< number of the bed's disk
+  REGIONTYPE type;
+  std::size_t number = 0;  ///< among the disk's regions of that type
+};
+
+inline constexpr Place kPrimary{"Primary", 0, REGION_PRIMARY};
+inline constexpr Place kSecondPrimary{"SecondPrimary", 0, REGION_PRIMARY, 1};
+inline constexpr Place kLogical{"Logical", 0, REGION_LOGICAL};
+inline constexpr Place kGptPartition{"Gpt", 1, REGION_PRIMARY};
+inline constexpr Place kUsbDisk{"UsbDisk", 2, REGION_PRIMARY};
+
+/// The interface that is called and the partition that gets or loses a letter.
+struct LetterSetup {
+  Revision revision = Revision::kIVolumeClient3;
+  Place place = kPrimary;
+
+  friend void PrintTo(const LetterSetup& setup, std::ostream* out) {
+    *out << harness::ToString(setup.revision) << "_" << setup.place.name;
+  }
+};
+struct LetterSetupName {
+  std::string operator()(const ::testing::TestParamInfo<LetterSetup>& info) const {
+    return ::testing::PrintToString(info.param);
+  }
+};
+/// Every place through every interface that knows its disk: GPT disks are IVolumeClient3's alone.
+std::vector<LetterSetup> AllLetterSetups();
+
+/// The parameters that AssignDriveLetter and FreeDriveLetter have in common.
+struct LetterRequest {
+  char16_t letter = 0;
+  std::uint32_t forceOption = NO_FORCE_OPERATION;
+  std::int64_t letterLastKnownState = 0;
+  LdmObjectId storageId = 0;
+  std::int64_t storageLastKnownState = 0;
+};
+
+/// Each test begins and ends with no letter on any partition of the disks, so that one lab serves many.
+class DriveLetterTest : public ConformanceTest {
+ protected:
+  void TearDown() override;
+
+  /// Disk 0: MBR, two primaries and an extended partition with two logical drives; disk 1: GPT, two
+  /// partitions; disk 2: a USB disk with one primary. None has a file system.
+  void StartLetters();
+  /// After a start of another kind.
+  void LettersAreOurs();
+
+  REGION_INFO_EX Storage(Session& session, const Place& place);
+  std::vector<DRIVE_LETTER_INFO> LettersNow(Session& session);
+  /// The entry of a letter; the test ends when it is not listed.
+  DRIVE_LETTER_INFO LetterNow(Session& session, char16_t letter);
+  /// Letters in use by that storage object.
+  std::u16string LettersOf(Session& session, LdmObjectId storage);
+  /// A letter that is free, from Z downwards; `number` tells several apart.
+  char16_t FreeLetter(Session& session, std::size_t number = 0);
+
+  /// A request with current states.
+  LetterRequest Prepare(Session& session, char16_t letter, const REGION_INFO_EX& storage,
+                        std::uint32_t force = NO_FORCE_OPERATION);
+  static Outcome<AssignDriveLetterReply> Assign(Session& session, const LetterRequest& request);
+  static Outcome<FreeDriveLetterReply> Free(Session& session, const LetterRequest& request);
+  /// Both, for tests of something else: the test ends when the call fails.
+  void Give(Session& session, char16_t letter, const Place& place);
+  void Take(Session& session, char16_t letter, const Place& place);
+  /// Frees what the disks' partitions have.
+  void FreeAllLetters();
+
+ private:
+  bool letters_are_ours_ = false;
+};
+
+class LetterSetupTest : public DriveLetterTest, public ::testing::WithParamInterface<LetterSetup> {
+ protected:
+  void SetUp() override { StartLetters(); }
+  Session& session() { return SessionOf(GetParam().revision); }
+  REGION_INFO_EX storage() { return Storage(session(), GetParam().place); }
+  [[nodiscard]] bool third() const { return GetParam().revision == Revision::kIVolumeClient3; }
+};
+
+/// What the member tables ask of the tinfo of a synchronous method that succeeded: id and final status, the
+/// rest zero. `storage` is the value that storageId may have besides 0.
+void ExpectCompletedTask(const TASK_INFO& task, const Session& session, LdmObjectId storage = 0);
+
+/// A refusal for a reason that 2.2.1 lists: codes of the protocol's own facility have to be one of these,
+/// while other codes of [MS-ERREF] are the server's choice.
+MATCHER_P(RefusedAs, codes, "a refusal; of the codes of 2.2.1 those that name the reason") {
+  Recorder::Current().Note(arg.call.text);
+  *result_listener << ResultText(arg);
+  if (!arg.refused()) return false;
+  constexpr std::uint32_t kFacility = 0x0FFF0000;
+  constexpr std::uint32_t kOfThisProtocol = 0x01000000;
+  const auto result = static_cast<std::uint32_t>(arg.value.result);
+  if ((result & kFacility) != kOfThisProtocol) return true;
+  for (const HRESULT code : codes) {
+    if (code == arg.value.result) return true;
+  }
+  return false;
+}
+
+/// Runs host programs on an image before the target sees it: `script` is of sh, with the image as $1.
+harness::PrepareImage Script(std::string script);
+/// A disk whose table is sfdisk's script, with a file system in each partition that `file_systems` names by
+/// its number: "ntfs", "fat" (FAT12 or FAT16).
+struct PreparedPartition {
+  std::uint64_t start;   ///< in sectors of 512 octets
+  std::uint64_t length;  ///< likewise
+  std::string file_system;
+};
+harness::PrepareImage Formatted(std::string table, std::vector<PreparedPartition> partitions);
+
+}  // namespace dmrp::suites

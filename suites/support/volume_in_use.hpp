@@ -1,0 +1,31 @@
+// Partitions that something in the target's machine really uses.
+#pragma once
+
+#include "suites/support/drive_letters.hpp"
+
+#include <string>
+
+namespace dmrp::suites {
+
+/// Disk 0 is an MBR disk: a primary and a logical drive with a FAT file system each, and a second primary
+/// without one. What a test holds is let go when it ends.
+class VolumeInUseTest : public DriveLetterTest {
+ protected:
+  void TearDown() override;
+
+  void StartWithFileSystems();
+  /// A program of the guest keeps a file of the place's file system open.
+  void HoldFileOpen(const Place& place);
+  /// The guest's kernel pages to the place.
+  void UseAsPageFile(const Place& place);
+  void LetGo();
+
+ private:
+  /// The guest's device of a partition: "/dev/sda5".
+  std::string DeviceOf(const Place& place);
+
+  std::string let_go_;        ///< script that undoes what was done
+  std::uint32_t holder_ = 0;  ///< process that has the file open; 0: none
+};
+
+}  // namespace dmrp::suites
