@@ -258,7 +258,7 @@ std::map<std::string, Section, std::less<>> Sections(const std::filesystem::path
                         {"port", Port(config.remote_port)},
                         {"deadline_ms", Milliseconds(config.remote_deadline)}};
   sections["system"] = {{"shutdown", Parsed(config.shutdown, ParseShutdownAction)}};
-  sections["storage"] = {{"images", Texts(config.images)}};
+  sections["storage"] = {{"images", Texts(config.images)}, {"registry", Parsed(config.registry, path)}};
   return sections;
 }
 

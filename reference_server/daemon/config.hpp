@@ -66,6 +66,9 @@ struct Config {
   // [storage]
   /// Disk images served in place of the machine's block devices, "FILE[,key=value...]"; empty: the devices.
   std::vector<std::string> images;
+  /// The hive file of the server's registry (drive letters, volume names, settings), made when it is not
+  /// there; empty: the registry ends with the process.
+  std::filesystem::path registry;
 };
 
 /// Reads a configuration file (TOML) over `config`; members the file does not name keep their values. An

@@ -61,6 +61,7 @@ deadline_ms = 700
 shutdown = "power-off"
 [storage]
 images = ["a.img,sector=4096", "b.img"]
+registry = "hives/system"
 [[account]]
 user = "one"
 password = "pw"
@@ -94,6 +95,7 @@ nt_hash = "a4f49c406510bdcab6824ee7c30fd852"
   EXPECT_EQ(config->remote_deadline.count(), 700);
   EXPECT_EQ(config->shutdown, ShutdownAction::kPowerOff);
   EXPECT_EQ(config->images.size(), 2U);
+  EXPECT_TRUE(config->registry.string().ends_with("/hives/system")) << config->registry;
   ASSERT_EQ(config->accounts.size(), 2U);
   EXPECT_EQ(config->accounts[0].nt_hash, rpc::HashPassword("pw").value());
   EXPECT_EQ(config->accounts[1].nt_hash, rpc::HashPassword("Password").value());

@@ -78,6 +78,8 @@ Result<std::unique_ptr<Daemon>> Daemon::Start(const Config& config, Log& log, Di
 }
 
 Daemon::~Daemon() {
+  registry_watch_.reset();
+  node_watch_.reset();
   watcher_.reset();
   if (runtime_ != nullptr) {
     runtime_.reset();
@@ -103,18 +105,16 @@ Result<void> Daemon::Run(const Config& config, DiskSource& source, bool watch) {
   options.connect_sink = [this, level = config.callback_level](dcom::CallContext& call, const Bytes& objref) {
     return ConnectSink(call, objref, level);
   };
+  if (!config.registry.empty()) {
+    options.registry = config.registry;
+  }
   server_ = std::make_shared<DiskManagementServer>(source, std::move(options));
+  // Before the first enumeration, so that nothing that changes in between is missed.
   if (watch) {
-    // Before the first enumeration, so that nothing that changes in between is missed.
-    auto watcher = DeviceWatcher::Start([this] { server_->Refresh(); }, warn);
-    if (watcher) {
-      watcher_ = std::move(*watcher);
-    } else {
-      warn("device events are not watched: " + watcher.error().ToString());
-    }
-    if (auto polling = EnableMediaPolling(kMediaPollMilliseconds); !polling) {
-      warn("media changes are not polled for: " + polling.error().ToString());
-    }
+    WatchDevices();
+  }
+  if (!config.registry.empty()) {
+    WatchRegistry(config.registry);
   }
   if (config.accounts.empty()) {
     warn("no accounts are configured: nobody can log on");
@@ -156,6 +156,35 @@ Result<void> Daemon::Run(const Config& config, DiskSource& source, bool watch) {
   log_.Write(LogLevel::kInfo, fmt::format("serving class {} with {} disks", config.class_id.ToString(),
                                           server_->model().State()->Disks().size()));
   return {};
+}
+
+void Daemon::WatchDevices() {
+  const auto warn = [this](const std::string& text) { log_.Write(LogLevel::kWarning, text); };
+  const auto refresh = [this] { server_->Refresh(); };
+  if (auto watcher = DeviceWatcher::Start(refresh, warn)) {
+    watcher_ = std::move(*watcher);
+  } else {
+    warn("device events are not watched: " + watcher.error().ToString());
+  }
+  if (auto watch = FileWatch::StartOnBlockDevices("/dev", refresh, warn)) {
+    node_watch_ = std::move(*watch);
+  } else {
+    warn("volumes that other programs format or label are not noticed: " + watch.error().ToString());
+  }
+  if (auto polling = EnableMediaPolling(kMediaPollMilliseconds); !polling) {
+    warn("media changes are not polled for: " + polling.error().ToString());
+  }
+}
+
+void Daemon::WatchRegistry(const std::filesystem::path& registry) {
+  const auto warn = [this](const std::string& text) { log_.Write(LogLevel::kWarning, text); };
+  std::error_code error;
+  std::filesystem::create_directories(registry.parent_path(), error);
+  if (auto watch = FileWatch::Start(registry, [this] { server_->RegistryChanged(); }, warn)) {
+    registry_watch_ = std::move(*watch);
+  } else {
+    warn("letters that other programs change are not noticed: " + watch.error().ToString());
+  }
 }
 
 Result<std::shared_ptr<NotificationSink>> Daemon::ConnectSink(dcom::CallContext& call, const Bytes& objref,

@@ -6,6 +6,7 @@
 #include "reference_server/daemon/log.hpp"
 #include "reference_server/methods/disk_source.hpp"
 #include "reference_server/methods/server.hpp"
+#include "reference_server/platform/file_watch.hpp"
 
 #include <functional>
 #include <memory>
@@ -38,6 +39,8 @@ class Daemon {
   explicit Daemon(Log& log, PrepareShutdown prepare_shutdown = {})
       : log_(log), prepare_shutdown_(std::move(prepare_shutdown)) {}
   Result<void> Run(const Config& config, DiskSource& source, bool watch);
+  void WatchDevices();
+  void WatchRegistry(const std::filesystem::path& registry);
   Result<std::shared_ptr<NotificationSink>> ConnectSink(dcom::CallContext& call, const Bytes& objref,
                                                         rpc::AuthLevel level);
 
@@ -47,6 +50,8 @@ class Daemon {
   std::shared_ptr<DiskManagementServer> server_;
   std::unique_ptr<dcom::Runtime> runtime_;
   std::unique_ptr<DeviceWatcher> watcher_;
+  std::unique_ptr<FileWatch> node_watch_;      // volumes that other programs write
+  std::unique_ptr<FileWatch> registry_watch_;  // letters that other programs change
 };
 
 }  // namespace dmrp::server

@@ -38,6 +38,7 @@ struct CommandLine {
   std::optional<std::uint16_t> exporter_port;
   std::vector<std::string> advertise;
   std::vector<std::string> images;
+  std::optional<std::string> registry;
   std::optional<std::string> log_level;
   std::optional<std::string> log_file;
   std::optional<std::string> activation_level;
@@ -55,6 +56,9 @@ void AddOptions(CLI::App& app, CommandLine& line) {
       "--image", line.images,
       "Serve this image file in place of the machine's disks: FILE[,sector=N][,heads=N][,sectors=N]"
       "[,bus=NAME][,model=TEXT][,serial=TEXT][,removable][,readonly]; may be repeated");
+  app.add_option(
+      "--registry", line.registry,
+      "Hive file that keeps drive letters, volume names and settings [none: they end with the process]");
   app.add_option("--clsid", line.class_id, "Class id of the disk management server");
   app.add_option("--listen", line.listen, "Numeric address to listen on [0.0.0.0]");
   app.add_option("--resolver-port", line.resolver_port,
@@ -113,6 +117,9 @@ Result<void> Merge(const CommandLine& line, Config& config) {
       return tl::unexpected(address.error());
     }
     config.advertise.push_back(std::move(*address));
+  }
+  if (line.registry) {
+    config.registry = *line.registry;
   }
   if (!line.images.empty()) {
     config.images = line.images;

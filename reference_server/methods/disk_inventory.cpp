@@ -23,9 +23,16 @@ std::string KeyOf(const DeviceInfo& device) {
 
 }  // namespace
 
-DiskInventory::DiskInventory(DiskSource& source, MountManager& mounts,
+DiskInventory::DiskInventory(DiskSource& source, MountManager& mounts, std::filesystem::path system_file,
                              std::function<void(const std::string&)> log)
-    : source_(source), mounts_(mounts), log_(std::move(log)) {}
+    : source_(source), mounts_(mounts), system_file_(std::move(system_file)), log_(std::move(log)) {}
+
+bool DiskInventory::HoldsSystem(const PartitionUse& use) const {
+  return std::ranges::any_of(use.mountPoints, [this](const std::filesystem::path& point) {
+    const auto [end, rest] = std::ranges::mismatch(point, system_file_);
+    return end == point.end() && rest != system_file_.end();
+  });
+}
 
 void DiskInventory::Rescan() {
   std::map<std::string, Known> before = std::exchange(known_, {});
@@ -174,6 +181,9 @@ ObservedDisk DiskInventory::DescribeContents(const std::string& key, const Known
       use = source_.Mounts(device, region.start);
     }
     ObservedRegion seen{DescribeRegion(device, *layout, region, use), std::nullopt};
+    if (HoldsSystem(use)) {
+      seen.info.rflags |= REGION_IS_SYSTEM_PARTITION;
+    }
     if (CanHoldFileSystem(region)) {
       const Volume volume{key, region.start};
       Remember(volume, device, *layout, region);

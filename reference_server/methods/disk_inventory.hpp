@@ -6,6 +6,7 @@
 #include "reference_server/storage/mount_manager.hpp"
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -27,8 +28,10 @@ class DiskInventory {
     friend auto operator<=>(const Volume&, const Volume&) = default;
   };
 
-  /// `mounts` knows the letters. `log` is told about disks that cannot be read; null for silence.
-  DiskInventory(DiskSource& source, MountManager& mounts, std::function<void(const std::string&)> log = {});
+  /// `mounts` knows the letters. The volume from which `system_file` is mounted holds the system directory;
+  /// empty for none. `log` is told about disks that cannot be read; null for silence.
+  DiskInventory(DiskSource& source, MountManager& mounts, std::filesystem::path system_file = {},
+                std::function<void(const std::string&)> log = {});
 
   /// Enumerates all disks, their tables and file systems afresh.
   std::vector<ObservedDisk> ObserveAll();
@@ -65,6 +68,7 @@ class DiskInventory {
     std::optional<UniqueId> id;
   };
 
+  [[nodiscard]] bool HoldsSystem(const PartitionUse& use) const;
   void Rescan();
   std::map<UniqueId, char16_t> ReadLetters();
   ObservedDisk Describe(const std::string& key, const Known& known,
@@ -78,6 +82,7 @@ class DiskInventory {
 
   DiskSource& source_;
   MountManager& mounts_;
+  const std::filesystem::path system_file_;
   std::function<void(const std::string&)> log_;
   std::vector<std::string> order_;  // keys, in the order of the last scan
   std::map<std::string, Known> known_;

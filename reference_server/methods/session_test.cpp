@@ -177,8 +177,8 @@ TEST_F(QueryTest, HrGetErrorDataGivesTheMessageOfAFailedRequestOnce) {
 }
 
 TEST_F(QueryTest, WhatIsNotBuiltAnswersNotImplemented) {
-  EnumVolumesReply volumes;
-  EXPECT_EQ(client->EnumVolumes(late_call, {}, volumes), E_NOTIMPL);
+  CreateVolumeReply reply;
+  EXPECT_EQ(client->CreateVolume(late_call, {}, reply), E_NOTIMPL);
 }
 
 class RefreshTest : public MethodsTest {
