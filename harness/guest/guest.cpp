@@ -93,6 +93,91 @@ void Guest::PowerCut() { state_->vm->process().Kill(); }
 
 bool Guest::running() const { return state_->vm->process().running(); }
 
+Result<std::string> Guest::WaitEnd(std::chrono::milliseconds deadline) {
+  auto told = qmp().WaitEvent(0, "SHUTDOWN", [](const nlohmann::json&) { return true; }, deadline);
+  if (!told) {
+    return tl::unexpected(told.error());
+  }
+  if (auto ended = state_->vm->process().Wait(deadline); !ended) {
+    return tl::unexpected(ended.error());
+  }
+  return told->value("reason", "unknown");
+}
+
+Result<void> Guest::Restart(RestartKind kind) {
+  State& state = *state_;
+  if (!state.options.system_disk) {
+    return Fail(ErrorKind::kUsage, fmt::format("{} was started without a system disk", state.name));
+  }
+  std::vector<PlannedDisk> plan;
+  std::string device;
+  {
+    const std::lock_guard lock(state.mutex);
+    for (const auto& [id, slot] : state.disks) {
+      if (!slot.overlay_node.empty()) {
+        return Fail(ErrorKind::kUsage, fmt::format("the disks of {} are frozen", state.name));
+      }
+    }
+    plan = state.Plan();
+    device = state.disks.at(kSystemDiskId).disk.guest_device;
+  }
+  if (kind == RestartKind::kClean && running()) {
+    if (server_running()) {
+      if (auto stopped = StopServer(); !stopped) {
+        return tl::unexpected(stopped.error());
+      }
+    }
+    const auto script = fmt::format("DISK=/dev/{}\n{}\nsync", device, state.machine.system_disk->unmount);
+    if (auto unmounted = state.vm->agent().Shell(script, state.deadline); !unmounted) {
+      return tl::unexpected(unmounted.error());
+    }
+    if (auto quit = state.Do("quit", nlohmann::json::object()); !quit) {
+      return tl::unexpected(quit.error());
+    }
+    if (auto ended = state.vm->process().Wait(state.deadline); !ended) {
+      return tl::unexpected(ended.error());
+    }
+  }
+  PowerCut();
+  {
+    const std::lock_guard lock(state.mutex);
+    state.disks.clear();
+    state.loaded_buses.clear();
+    state.capturing = false;
+    state.paused = false;
+    state.server_pid.reset();
+    state.vm.reset();
+  }
+  return state.boot(*this, plan);
+}
+
+std::vector<std::filesystem::path> Guest::captures() const { return state_->captures; }
+
+Result<void> Guest::State::MountSystemDisk() {
+  const auto script =
+      fmt::format("DISK=/dev/{}\n{}", disks.at(kSystemDiskId).disk.guest_device, machine.system_disk->mount);
+  auto mounted = vm->agent().Shell(script, deadline);
+  return mounted ? Result<void>() : tl::unexpected(mounted.error());
+}
+
+Result<void> Guest::ResizeDisk(std::string_view id, std::uint64_t size) {
+  State& state = *state_;
+  const std::lock_guard lock(state.mutex);
+  auto found = state.Find(id);
+  if (!found) {
+    return tl::unexpected(found.error());
+  }
+  DiskSlot& slot = **found;
+  auto resized = state.Do("block_resize", {{"node-name", slot.node}, {"size", size}});
+  if (!resized) {
+    return tl::unexpected(resized.error());
+  }
+  slot.disk.image.spec.size = size;
+  auto noticed = state.vm->agent().Shell(
+      fmt::format("echo 1 > /sys/block/{}/device/rescan", slot.disk.guest_device), state.deadline);
+  return noticed ? Result<void>() : tl::unexpected(noticed.error());
+}
+
 Result<void> Guest::StartCapture(const std::filesystem::path& file) {
   const std::lock_guard lock(state_->mutex);
   if (state_->capturing) {

@@ -47,6 +47,9 @@ struct GuestOptions {
   /// Disks on buses without hot-plug (ide, ahci), given when the machine starts; hot-plugged buses may be
   /// here too.
   std::vector<DiskImage> disks;
+  /// Gives the guest a system disk of its own (Machine::system_disk): an active NTFS partition, mounted at
+  /// /system before the server starts, with the server's registry hive. Such a guest can be restarted.
+  bool system_disk = false;
   /// Starts dmadmind and waits until its port answers.
   bool start_server = true;
   /// Arguments for the server besides its configuration file.
@@ -65,9 +68,18 @@ struct StartTimes {
 
 /// A disk as attached to a guest.
 struct AttachedDisk {
-  std::string id;  ///< names the disk in this interface: "disk3"
-  DiskImage image;
+  std::string id;            ///< names the disk in this interface: "disk3", "system"
+  DiskImage image;           ///< spec of the drive; the path is that of the medium in it, or empty
   std::string guest_device;  ///< the guest's name of it: "sda"
+};
+
+/// The id of the system disk.
+inline constexpr const char* kSystemDiskId = "system";
+
+/// How a guest goes down before it comes up again.
+enum class RestartKind {
+  kClean,     ///< the server is asked to end, file systems are unmounted
+  kPowerCut,  ///< at once
 };
 
 /// Where the images of all attached disks stand still, for reading while the guest goes on writing elsewhere.
@@ -82,9 +94,13 @@ struct FrozenDisk {
 struct DiskFault {
   bool on_read = false;
   bool on_write = false;
-  std::optional<std::uint64_t> sector;  ///< 512-octet sector; nothing: any
-  int error_number = 5;                 ///< errno the host reports: 5 EIO, 28 ENOSPC
+  std::optional<std::uint64_t> sector{};  ///< first 512-octet sector; nothing: any
+  std::uint32_t sectors = 1;              ///< how many from there, at most 1024
+  int error_number = 5;                   ///< errno the host reports: 5 EIO, 28 ENOSPC
   bool once = false;
+  /// Writes that go well before the first one fails: 2 fails the third and all later ones. Only for writes,
+  /// and only as the disk's single fault.
+  std::uint32_t after = 0;
 };
 
 /// Limits of a disk's speed; 0 means none.
@@ -108,12 +124,31 @@ class Guest {
   [[nodiscard]] AgentClient& agent();
   [[nodiscard]] Qmp& qmp();
 
-  /// Adds a disk (virtio-scsi, usb) and waits until the guest's kernel announced it. kUnsupported for other
-  /// buses.
+  /// Adds a disk (any bus but ide and ahci) and waits until the guest's kernel announced it. kUnsupported for
+  /// other buses.
   Result<AttachedDisk> AttachDisk(const DiskImage& image);
   /// Pulls a disk, waits until the guest's kernel dropped it, and lets go of the image.
   Result<void> DetachDisk(std::string_view id);
+  /// Changes the size of a disk's image; the kernel takes note, as it does by itself where a bus announces
+  /// it.
+  Result<void> ResizeDisk(std::string_view id, std::uint64_t size);
+  /// In the order of their ids, the system disk last.
   [[nodiscard]] std::vector<AttachedDisk> disks() const;
+  [[nodiscard]] std::optional<AttachedDisk> system_disk() const;
+
+  /// Puts a medium into an empty drive and closes its tray. The guest learns of it when its kernel next
+  /// looks: a quarter of a second, on floppies at the next open. kFault when a medium is in it.
+  Result<void> InsertMedium(std::string_view id, const DiskImage& medium);
+  /// Takes the medium out; the tray of a CD drive stays open. A drive whose door the guest locked refuses
+  /// with kFault and tells the guest of the request, unless `force`.
+  Result<void> RemoveMedium(std::string_view id, bool force = false);
+  /// RemoveMedium by force, InsertMedium.
+  Result<void> ChangeMedium(std::string_view id, const DiskImage& medium);
+  /// Whether the tray is open, as the guest itself can open it; as is the one of a removable disk
+  /// while that is empty. Always false on fixed disks and floppies.
+  Result<bool> TrayOpen(std::string_view id);
+  /// Waits until the tray is open, or closed.
+  Result<void> WaitTray(std::string_view id, bool open);
 
   /// Flushes the guest's caches, then freezes every disk in one step. One freeze at a time.
   Result<std::vector<FrozenDisk>> FreezeDisks();
@@ -124,6 +159,9 @@ class Guest {
   Result<void> SetFaults(std::string_view disk_id, const std::vector<DiskFault>& faults);
   Result<void> SetThrottle(std::string_view disk_id, const DiskThrottle& throttle);
   Result<void> ClearFaults(std::string_view disk_id);
+  /// From here on every write and flush to the disk is also recorded in `log`, a new file, until ClearFaults;
+  /// see harness/disks/write_log.hpp. Replaces faults and limits of this disk.
+  Result<void> StartWriteLog(std::string_view disk_id, const std::filesystem::path& log);
 
   /// Stops and continues the processor: a waiting guest costs host time.
   Result<void> Pause();
@@ -131,6 +169,16 @@ class Guest {
   /// Ends the machine at once, as a power cut does; the images stay as they are at this instant.
   void PowerCut();
   [[nodiscard]] bool running() const;
+  /// Waits until the guest ended by itself: "guest-shutdown" when it powered off, "guest-reset" when it
+  /// rebooted.
+  Result<std::string> WaitEnd(std::chrono::milliseconds deadline);
+  /// Ends the machine, unless it ended already, and starts it again with the same disks, media, address and
+  /// ids; then mounts the system disk and starts the server if it was started with one. Only with a system
+  /// disk. What was in memory is gone, the server's log too; faults, limits and captures end. The capture of
+  /// the options goes on in FILE.2, FILE.3 and so on.
+  Result<void> Restart(RestartKind kind);
+  /// The files that the capture of the options has been written to.
+  [[nodiscard]] std::vector<std::filesystem::path> captures() const;
 
   /// Records every frame of the guest's network card into a pcap file.
   Result<void> StartCapture(const std::filesystem::path& file);

@@ -1,3 +1,4 @@
+// Disks that come and go.
 #include "harness/guest/guest_state.hpp"
 
 #include <algorithm>
@@ -13,26 +14,31 @@ using nlohmann::json;
 
 namespace {
 
-std::string ImageNode(const std::string& id) { return id + "-image"; }
+bool Ata(DiskBus bus) { return bus == DiskBus::kIde || bus == DiskBus::kAhci; }
 
-json NodeOf(const std::string& id, const DiskImage& image) {
-  return {
-      {"driver", std::string(Name(image.spec.format))},
-      {"node-name", ImageNode(id)},
-      {"read-only", image.spec.read_only},
-      {"file", {{"driver", "file"}, {"filename", image.path.string()}, {"read-only", image.spec.read_only}}}};
-}
-
-json DeviceOf(const std::string& driver, const std::string& id, const DiskImage& image) {
-  // rerror and werror: an error of the image is the guest's to see, not a reason to stop the machine.
-  return {{"driver", driver},
-          {"id", id},
-          {"drive", ImageNode(id)},
-          {"serial", image.spec.serial},
-          {"logical_block_size", image.spec.logical_sector},
-          {"physical_block_size", image.spec.physical_sector},
-          {"rerror", "report"},
-          {"werror", "report"}};
+json DeviceOf(const DiskSlot& slot, const MachineBus& bus) {
+  const DiskSpec& spec = slot.disk.image.spec;
+  const bool cd = spec.media == DiskMedia::kCdrom;
+  json device = {{"id", slot.drive}, {"serial", spec.serial}};
+  if (!slot.node.empty()) {
+    device["drive"] = slot.node;
+  }
+  if (spec.bus == DiskBus::kNvme) {
+    device["driver"] = bus.device;
+  } else {
+    device["driver"] = std::string(Ata(spec.bus) ? "ide-" : "scsi-") + (cd ? "cd" : "hd");
+    // An error of the image is the guest's to see, not a reason to stop the machine.
+    device["rerror"] = "report";
+    device["werror"] = "report";
+  }
+  if (!cd) {
+    device["logical_block_size"] = spec.logical_sector;
+    device["physical_block_size"] = spec.physical_sector;
+  }
+  if (spec.media == DiskMedia::kRemovable) {
+    device["removable"] = true;
+  }
+  return device;
 }
 
 bool IsDiskEvent(const Uevent& event, std::string_view action) {
@@ -41,35 +47,54 @@ bool IsDiskEvent(const Uevent& event, std::string_view action) {
 
 }  // namespace
 
+json NodeOf(const std::string& node, const DiskImage& image) {
+  const bool read_only = image.spec.read_only || image.spec.media == DiskMedia::kCdrom;
+  return {{"driver", std::string(Name(image.spec.format))},
+          {"node-name", node},
+          {"read-only", read_only},
+          {"file", {{"driver", "file"}, {"filename", image.path.string()}, {"read-only", read_only}}}};
+}
+
+Result<std::string> Guest::State::AddNode(const std::string& id, const DiskImage& image) {
+  std::string node = fmt::format("{}-image{}", id, next_node++);
+  auto added = Do("blockdev-add", NodeOf(node, image));
+  return added ? Result<std::string>(std::move(node)) : tl::unexpected(added.error());
+}
+
 Result<std::vector<std::string>> StartDiskArguments(Guest::State& state,
-                                                    const std::vector<DiskImage>& images) {
+                                                    const std::vector<PlannedDisk>& disks) {
   std::vector<std::string> arguments;
-  std::map<DiskBus, std::size_t> used;
-  for (const auto& image : images) {
+  std::map<DiskBus, std::uint32_t> used;
+  for (const auto& [id, image] : disks) {
     const auto found = state.machine.buses.find(image.spec.bus);
     if (found == state.machine.buses.end()) {
       return Fail(ErrorKind::kUnsupported,
                   fmt::format("machine {} has no bus {}", state.machine.name, Name(image.spec.bus)));
     }
     const MachineBus& bus = found->second;
-    if (bus.hot_plug) {
+    if (bus.hot_plug()) {
       continue;
     }
-    const std::size_t position = used[image.spec.bus]++;
-    if (position >= bus.slots.size()) {
+    DiskSlot slot;
+    slot.disk = {.id = id, .image = image, .guest_device = {}};
+    slot.drive = id;
+    slot.order = state.next_order++;
+    slot.target = used[image.spec.bus]++;
+    if (slot.target >= bus.slots.size()) {
       return Fail(ErrorKind::kLimit,
                   fmt::format("bus {} takes {} disks", Name(image.spec.bus), bus.slots.size()));
     }
-    const std::string& place = bus.slots[position];
+    if (!image.path.empty()) {
+      slot.node = fmt::format("{}-image{}", id, state.next_node++);
+      arguments.insert(arguments.end(), {"-blockdev", NodeOf(slot.node, image).dump()});
+    }
+    const std::string& place = bus.slots[slot.target];
     const auto colon = place.find(':');
-    DiskSlot slot;
-    slot.disk = {.id = fmt::format("disk{}", state.next_disk++), .image = image, .guest_device = {}};
-    json device = DeviceOf(bus.device, slot.disk.id, image);
+    json device = DeviceOf(slot, bus);
     device["bus"] = place.substr(0, colon);
     device["unit"] = std::atoi(place.c_str() + colon + 1);
-    arguments.insert(arguments.end(),
-                     {"-blockdev", NodeOf(slot.disk.id, image).dump(), "-device", device.dump()});
-    state.disks.emplace(slot.disk.id, std::move(slot));
+    arguments.insert(arguments.end(), {"-device", device.dump()});
+    state.disks.emplace(id, std::move(slot));
   }
   return arguments;
 }
@@ -90,20 +115,28 @@ Result<std::string> Guest::State::SerialOf(const std::string& device) {
 }
 
 Result<void> Guest::State::FindStartDisks() {
-  std::map<std::string, AttachedDisk*> awaited;
+  std::map<std::string, AttachedDisk*> awaited;  // by serial number
+  // CD drives of ATA have no serial number that a file shows; they are found in the order of drivers and
+  // slots.
+  std::vector<std::pair<std::pair<std::string, std::uint32_t>, AttachedDisk*>> drives;
   std::set<std::string> drivers;
   for (auto& [id, slot] : disks) {
-    awaited[slot.disk.image.spec.serial] = &slot.disk;
     const auto& bus = machine.buses.at(slot.disk.image.spec.bus);
     drivers.insert(bus.drivers.begin(), bus.drivers.end());
+    if (slot.disk.image.spec.media == DiskMedia::kCdrom) {
+      drives.push_back({{bus.drivers.empty() ? "" : bus.drivers.front(), slot.target}, &slot.disk});
+    } else {
+      awaited[slot.disk.image.spec.serial] = &slot.disk;
+    }
   }
+  std::sort(drives.begin(), drives.end());
   auto mark = vm->agent().Mark();
   for (const auto& driver : drivers) {
     if (auto loaded = vm->agent().Shell("modprobe " + driver, deadline); !loaded) {
       return tl::unexpected(loaded.error());
     }
   }
-  while (!awaited.empty()) {
+  for (std::size_t next_drive = 0; !awaited.empty() || next_drive < drives.size();) {
     auto event = vm->agent().WaitUevent(
         mark, [](const Uevent& candidate) { return IsDiskEvent(candidate, "add"); }, deadline);
     if (!event) {
@@ -111,6 +144,10 @@ Result<void> Guest::State::FindStartDisks() {
     }
     mark = event->position + 1;
     const std::string device = event->Get("DEVNAME");
+    if (device.starts_with("sr") && next_drive < drives.size()) {
+      drives[next_drive++].second->guest_device = device;
+      continue;
+    }
     const auto serial = SerialOf(device);
     if (!serial) {
       continue;  // a drive of another kind
@@ -131,76 +168,151 @@ Result<DiskSlot*> Guest::State::Find(std::string_view id) {
   return &found->second;
 }
 
-Result<AttachedDisk> Guest::AttachDisk(const DiskImage& image) {
-  State& state = *state_;
-  const std::lock_guard lock(state.mutex);
-  const auto found = state.machine.buses.find(image.spec.bus);
-  if (found == state.machine.buses.end() || !found->second.hot_plug) {
+Result<std::string> Guest::State::Plug(DiskSlot& slot, const MachineBus& bus) {
+  const DiskBus kind = slot.disk.image.spec.bus;
+  json device = DeviceOf(slot, bus);
+  Result<json> plugged;
+  std::string place;
+  switch (kind) {
+    case DiskBus::kUsb: {
+      const std::string bridge = slot.drive + "-usb";
+      device["bus"] = bridge + ".0";
+      device["lun"] = 0;
+      plugged = Do("device_add", {{"driver", bus.device}, {"id", bridge}, {"bus", bus.bus}});
+      if (plugged) {
+        plugged = Do("device_add", device);
+      }
+      if (plugged) {
+        plugged = Do("qom-set",
+                     {{"path", "/machine/peripheral/" + bridge}, {"property", "attached"}, {"value", true}});
+      }
+      place = "/usb";
+      break;
+    }
+    case DiskBus::kNvme:
+      device["bus"] = bus.bus;
+      plugged = Do("device_add", device);
+      place = "/nvme/";
+      break;
+    case DiskBus::kFloppy:
+      plugged = slot.node.empty()
+                    ? Result<json>(json::object())
+                    : Do("blockdev-insert-medium", {{"id", slot.drive}, {"node-name", slot.node}});
+      place = "/floppy";
+      break;
+    default:
+      device["bus"] = bus.bus;
+      device["scsi-id"] = slot.target;
+      device["lun"] = 0;
+      plugged = Do("device_add", device);
+      place = fmt::format(":0:{}/", slot.target);
+  }
+  return plugged ? Result<std::string>(place) : tl::unexpected(plugged.error());
+}
+
+// QEMU has no disk drive that starts empty: it gets a medium that is gone before the guest can look.
+Result<std::string> Guest::State::PlugEmpty(DiskSlot& slot, const MachineBus& bus) {
+  const std::string node = fmt::format("{}-image{}", slot.disk.id, next_node++);
+  const bool resume = !paused;
+  const auto none = json::object();
+  if (auto stopped = Do("stop", none); !stopped) {
+    return tl::unexpected(stopped.error());
+  }
+  auto done = Do("blockdev-add", {{"driver", "null-co"}, {"node-name", node}, {"size", 1 << 20}});
+  Result<std::string> place = tl::unexpected(done ? Error{} : done.error());
+  if (done) {
+    slot.node = node;
+    place = Plug(slot, bus);
+    slot.node.clear();
+    done = place ? Do("eject", {{"id", slot.drive}, {"force", true}}) : tl::unexpected(place.error());
+    (void)Do("blockdev-del", {{"node-name", node}});
+  }
+  if (resume) {
+    if (auto resumed = Do("cont", none); !resumed) {
+      return tl::unexpected(resumed.error());
+    }
+  }
+  return done ? place : tl::unexpected(done.error());
+}
+
+Result<void> Guest::State::Discover(DiskBus bus) {
+  std::string script;
+  if (bus == DiskBus::kFloppy || loaded_buses.insert(bus).second) {
+    for (const auto& driver : machine.buses.at(bus).drivers) {
+      script += fmt::format("modprobe {}\n", driver);
+    }
+  } else if (bus == DiskBus::kLsi) {
+    script =
+        "for h in /sys/class/scsi_host/*; do grep -q sym53c8xx $h/proc_name && echo '- - -' > $h/scan; done";
+  }
+  if (script.empty()) {
+    return {};
+  }
+  auto done = vm->agent().Shell(script, deadline);
+  return done ? Result<void>() : tl::unexpected(done.error());
+}
+
+Result<AttachedDisk> Guest::State::Attach(const std::string& id, const DiskImage& image) {
+  const auto found = machine.buses.find(image.spec.bus);
+  if (found == machine.buses.end() || !found->second.hot_plug()) {
     return Fail(ErrorKind::kUnsupported,
                 fmt::format("the bus {} takes disks only when a guest starts (GuestOptions::disks)",
                             Name(image.spec.bus)));
   }
   const MachineBus& bus = found->second;
   std::set<std::uint32_t> taken;
-  for (const auto& [id, slot] : state.disks) {
+  for (const auto& [other, slot] : disks) {
     if (slot.disk.image.spec.bus == image.spec.bus) {
       taken.insert(slot.target);
     }
   }
   DiskSlot slot;
-  slot.hot = true;
+  slot.order = next_order++;
+  slot.drive = bus.attach == BusAttach::kDrive ? bus.device : id;
   while (taken.contains(slot.target)) {
     ++slot.target;
   }
   if (slot.target >= bus.max_disks) {
     return Fail(ErrorKind::kLimit, fmt::format("bus {} takes {} disks", Name(image.spec.bus), bus.max_disks));
   }
-  const std::string id = fmt::format("disk{}", state.next_disk++);
   slot.disk = {.id = id, .image = image, .guest_device = {}};
-  if (auto done = state.Do("blockdev-add", NodeOf(id, image)); !done) {
-    return tl::unexpected(done.error());
-  }
-  const auto mark = state.vm->agent().Mark();
-  json device = DeviceOf("scsi-hd", id, image);
-  Result<json> plugged;
-  std::string place;
-  if (image.spec.bus == DiskBus::kUsb) {
-    const std::string bridge = id + "-usb";
-    device["bus"] = bridge + ".0";
-    device["lun"] = 0;
-    plugged = state.Do("device_add", {{"driver", bus.device}, {"id", bridge}, {"bus", bus.bus}});
-    if (plugged) {
-      plugged = state.Do("device_add", device);
+  if (!image.path.empty()) {
+    auto node = AddNode(id, image);
+    if (!node) {
+      return tl::unexpected(node.error());
     }
-    if (plugged) {
-      plugged = state.Do(
-          "qom-set", {{"path", "/machine/peripheral/" + bridge}, {"property", "attached"}, {"value", true}});
+    slot.node = *node;
+  }
+  const auto mark = vm->agent().Mark();
+  const bool empty = image.path.empty() && image.spec.media == DiskMedia::kRemovable;
+  const auto place = empty ? PlugEmpty(slot, bus) : Plug(slot, bus);
+  if (!place) {
+    if (!slot.node.empty()) {
+      (void)Do("blockdev-del", {{"node-name", slot.node}});
     }
-    place = "/usb";
-  } else {
-    device["bus"] = bus.bus;
-    device["scsi-id"] = slot.target;
-    device["lun"] = 0;
-    plugged = state.Do("device_add", device);
-    place = fmt::format(":0:{}/", slot.target);
+    return tl::unexpected(place.error());
   }
-  if (!plugged) {
-    (void)state.Do("blockdev-del", {{"node-name", ImageNode(id)}});
-    return tl::unexpected(plugged.error());
+  if (auto discovered = Discover(image.spec.bus); !discovered) {
+    return tl::unexpected(discovered.error());
   }
-  auto event = state.vm->agent().WaitUevent(
+  auto event = vm->agent().WaitUevent(
       mark,
       [&](const Uevent& candidate) {
-        return IsDiskEvent(candidate, "add") && candidate.Get("DEVPATH").find(place) != std::string::npos;
+        return IsDiskEvent(candidate, "add") && candidate.Get("DEVPATH").find(*place) != std::string::npos;
       },
-      state.deadline);
+      deadline);
   if (!event) {
     return tl::unexpected(event.error());
   }
   slot.disk.guest_device = event->Get("DEVNAME");
   const AttachedDisk result = slot.disk;
-  state.disks.emplace(id, std::move(slot));
+  disks.emplace(id, std::move(slot));
   return result;
+}
+
+Result<AttachedDisk> Guest::AttachDisk(const DiskImage& image) {
+  const std::lock_guard lock(state_->mutex);
+  return state_->Attach(fmt::format("disk{}", state_->next_disk++), image);
 }
 
 Result<void> Guest::DetachDisk(std::string_view id) {
@@ -211,24 +323,41 @@ Result<void> Guest::DetachDisk(std::string_view id) {
     return tl::unexpected(found.error());
   }
   DiskSlot& slot = **found;
-  if (!slot.hot) {
+  const DiskBus bus = slot.disk.image.spec.bus;
+  if (!slot.hot(state.machine)) {
     return Fail(ErrorKind::kUnsupported, fmt::format("disk {} cannot be pulled from its bus", id));
   }
   if (!slot.overlay_node.empty()) {
     return Fail(ErrorKind::kUsage, fmt::format("disk {} is frozen", id));
   }
   const std::string name(id);
-  const bool usb = slot.disk.image.spec.bus == DiskBus::kUsb;
   const auto mark = state.vm->qmp().Mark();
   const auto guest_mark = state.vm->agent().Mark();
-  if (auto done = state.Do("device_del", {{"id", usb ? name + "-usb" : name}}); !done) {
-    return tl::unexpected(done.error());
-  }
-  if (auto gone = state.vm->qmp().WaitEvent(
-          mark, "DEVICE_DELETED", [&](const json& data) { return data.value("device", "") == name; },
-          state.deadline);
-      !gone) {
-    return tl::unexpected(gone.error());
+  if (bus == DiskBus::kFloppy) {
+    if (auto gone = state.vm->agent().Shell("rmmod floppy", state.deadline); !gone) {
+      return tl::unexpected(gone.error());
+    }
+    if (!slot.node.empty()) {
+      if (auto out = state.Do("eject", {{"id", slot.drive}, {"force", true}}); !out) {
+        return tl::unexpected(out.error());
+      }
+    }
+  } else {
+    if (auto done = state.Do("device_del", {{"id", bus == DiskBus::kUsb ? slot.drive + "-usb" : slot.drive}});
+        !done) {
+      return tl::unexpected(done.error());
+    }
+    if (auto gone = state.vm->qmp().WaitEvent(
+            mark, "DEVICE_DELETED", [&](const json& data) { return data.value("device", "") == slot.drive; },
+            state.deadline);
+        !gone) {
+      return tl::unexpected(gone.error());
+    }
+    // This bus tells the guest nothing.
+    if (bus == DiskBus::kLsi) {
+      (void)state.vm->agent().Shell(
+          fmt::format("echo 1 > /sys/block/{}/device/delete", slot.disk.guest_device), state.deadline);
+    }
   }
   if (auto seen = state.vm->agent().WaitUevent(
           guest_mark,
@@ -245,7 +374,8 @@ Result<void> Guest::DetachDisk(std::string_view id) {
   for (const auto& group : slot.groups) {
     (void)state.Do("object-del", {{"id", group}});
   }
-  auto closed = state.Do("blockdev-del", {{"node-name", ImageNode(name)}});
+  auto closed =
+      slot.node.empty() ? Result<json>(json::object()) : state.Do("blockdev-del", {{"node-name", slot.node}});
   state.disks.erase(name);
   return closed ? Result<void>() : tl::unexpected(closed.error());
 }
@@ -259,182 +389,24 @@ std::vector<AttachedDisk> Guest::disks() const {
   return all;
 }
 
-Result<std::vector<FrozenDisk>> Guest::FreezeDisks() {
-  State& state = *state_;
-  const std::lock_guard lock(state.mutex);
-  if (std::any_of(state.disks.begin(), state.disks.end(),
-                  [](const auto& item) { return !item.second.overlay_node.empty(); })) {
-    return Fail(ErrorKind::kUsage, fmt::format("the disks of {} are frozen already", state.name));
-  }
-  // What the guest holds back in its cache would be missing in the images.
-  if (!state.paused) {
-    if (auto flushed = state.vm->agent().Exec({"sync"}, {}, state.deadline); !flushed) {
-      return tl::unexpected(flushed.error());
-    }
-  }
-  json actions = json::array();
-  std::vector<FrozenDisk> frozen;
-  for (auto& [id, slot] : state.disks) {
-    const DiskImage& image = slot.disk.image;
-    frozen.push_back(
-        {.id = id, .path = image.path, .format = image.spec.format, .serial = image.spec.serial});
-    if (image.spec.read_only) {
-      continue;  // stands still anyway
-    }
-    slot.overlay_node = fmt::format("{}-overlay{}", id, state.next_node++);
-    slot.overlay = state.directory / (slot.overlay_node + ".qcow2");
-    actions.push_back({{"type", "blockdev-snapshot-sync"},
-                       {"data",
-                        {{"node-name", ImageNode(id)},
-                         {"snapshot-file", slot.overlay.string()},
-                         {"snapshot-node-name", slot.overlay_node},
-                         {"format", "qcow2"}}}});
-  }
-  if (!actions.empty()) {
-    if (auto done = state.Do("transaction", {{"actions", actions}}); !done) {
-      for (auto& [id, slot] : state.disks) {
-        slot.overlay_node.clear();
-      }
-      return tl::unexpected(done.error());
-    }
-  }
-  return frozen;
+std::optional<AttachedDisk> Guest::system_disk() const {
+  const std::lock_guard lock(state_->mutex);
+  const auto found = state_->disks.find(kSystemDiskId);
+  return found == state_->disks.end() ? std::nullopt : std::optional(found->second.disk);
 }
 
-Result<void> Guest::ThawDisks() {
-  State& state = *state_;
-  const std::lock_guard lock(state.mutex);
-  for (auto& [id, slot] : state.disks) {
-    if (slot.overlay_node.empty()) {
-      continue;
-    }
-    const std::string job = slot.overlay_node + "-commit";
-    const auto mark = state.vm->qmp().Mark();
-    const auto of_job = [&job](const json& data) { return data.value("device", "") == job; };
-    if (auto done = state.Do("block-commit", {{"device", slot.overlay_node}, {"job-id", job}}); !done) {
-      return tl::unexpected(done.error());
-    }
-    if (auto ready = state.vm->qmp().WaitEvent(mark, "BLOCK_JOB_READY", of_job, state.deadline); !ready) {
-      return tl::unexpected(ready.error());
-    }
-    if (auto done = state.Do("block-job-complete", {{"device", job}}); !done) {
-      return tl::unexpected(done.error());
-    }
-    auto complete = state.vm->qmp().WaitEvent(mark, "BLOCK_JOB_COMPLETED", of_job, state.deadline);
-    if (!complete) {
-      return tl::unexpected(complete.error());
-    }
-    if (complete->contains("error")) {
-      return Fail(ErrorKind::kSystem, fmt::format("merging {}: {}", id, complete->value("error", "")));
-    }
-    std::error_code ignored;
-    std::filesystem::remove(slot.overlay, ignored);
-    slot.overlay_node.clear();
+std::vector<PlannedDisk> Guest::State::Plan() const {
+  std::vector<const DiskSlot*> slots;
+  for (const auto& [id, slot] : disks) {
+    slots.push_back(&slot);
   }
-  return {};
-}
-
-Result<void> Guest::State::SetTopNode(const DiskSlot& slot, const std::string& node) {
-  auto done = Do("qom-set",
-                 {{"path", "/machine/peripheral/" + slot.disk.id}, {"property", "drive"}, {"value", node}});
-  return done ? Result<void>() : tl::unexpected(done.error());
-}
-
-Result<void> Guest::SetFaults(std::string_view disk_id, const std::vector<DiskFault>& faults) {
-  if (auto cleared = ClearFaults(disk_id); !cleared) {
-    return cleared;
+  std::sort(slots.begin(), slots.end(),
+            [](const DiskSlot* a, const DiskSlot* b) { return a->order < b->order; });
+  std::vector<PlannedDisk> plan;
+  for (const DiskSlot* slot : slots) {
+    plan.push_back({slot->disk.id, slot->disk.image});
   }
-  State& state = *state_;
-  const std::lock_guard lock(state.mutex);
-  auto found = state.Find(disk_id);
-  if (!found) {
-    return tl::unexpected(found.error());
-  }
-  DiskSlot& slot = **found;
-  json rules = json::array();
-  for (const auto& fault : faults) {
-    for (const auto& [wanted, type] : {std::pair{fault.on_read, "read"}, {fault.on_write, "write"}}) {
-      if (!wanted) {
-        continue;
-      }
-      json rule = {{"event", "none"}, {"iotype", type}, {"errno", fault.error_number}, {"once", fault.once}};
-      if (fault.sector) {
-        rule["sector"] = *fault.sector;
-      }
-      rules.push_back(rule);
-    }
-  }
-  const std::string below = slot.overlay_node.empty() ? ImageNode(slot.disk.id) : slot.overlay_node;
-  const std::string node = fmt::format("{}-faults{}", slot.disk.id, state.next_node++);
-  if (auto done =
-          state.Do("blockdev-add",
-                   {{"driver", "blkdebug"}, {"node-name", node}, {"image", below}, {"inject-error", rules}});
-      !done) {
-    return tl::unexpected(done.error());
-  }
-  slot.filters.push_back(node);
-  return state.SetTopNode(slot, node);
-}
-
-Result<void> Guest::SetThrottle(std::string_view disk_id, const DiskThrottle& throttle) {
-  if (auto cleared = ClearFaults(disk_id); !cleared) {
-    return cleared;
-  }
-  State& state = *state_;
-  const std::lock_guard lock(state.mutex);
-  auto found = state.Find(disk_id);
-  if (!found) {
-    return tl::unexpected(found.error());
-  }
-  DiskSlot& slot = **found;
-  const std::string node = fmt::format("{}-limit{}", slot.disk.id, state.next_node++);
-  const std::string group = node + "-group";
-  if (auto done = state.Do("object-add", {{"qom-type", "throttle-group"},
-                                          {"id", group},
-                                          {"limits",
-                                           {{"bps-total", throttle.bytes_per_second},
-                                            {"iops-total", throttle.operations_per_second}}}});
-      !done) {
-    return tl::unexpected(done.error());
-  }
-  slot.groups.push_back(group);
-  const std::string below = slot.overlay_node.empty() ? ImageNode(slot.disk.id) : slot.overlay_node;
-  if (auto done =
-          state.Do("blockdev-add",
-                   {{"driver", "throttle"}, {"node-name", node}, {"throttle-group", group}, {"file", below}});
-      !done) {
-    return tl::unexpected(done.error());
-  }
-  slot.filters.push_back(node);
-  return state.SetTopNode(slot, node);
-}
-
-Result<void> Guest::ClearFaults(std::string_view disk_id) {
-  State& state = *state_;
-  const std::lock_guard lock(state.mutex);
-  auto found = state.Find(disk_id);
-  if (!found) {
-    return tl::unexpected(found.error());
-  }
-  DiskSlot& slot = **found;
-  if (slot.filters.empty()) {
-    return {};
-  }
-  const std::string below = slot.overlay_node.empty() ? ImageNode(slot.disk.id) : slot.overlay_node;
-  if (auto done = state.SetTopNode(slot, below); !done) {
-    return done;
-  }
-  for (const auto& filter : std::exchange(slot.filters, {})) {
-    if (auto done = state.Do("blockdev-del", {{"node-name", filter}}); !done) {
-      return tl::unexpected(done.error());
-    }
-  }
-  for (const auto& group : std::exchange(slot.groups, {})) {
-    if (auto done = state.Do("object-del", {{"id", group}}); !done) {
-      return tl::unexpected(done.error());
-    }
-  }
-  return {};
+  return plan;
 }
 
 }  // namespace dmrp::harness

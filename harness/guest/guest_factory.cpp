@@ -1,5 +1,6 @@
 #include "harness/guest/guest.hpp"
 #include "harness/guest/guest_state.hpp"
+#include "harness/guest/sha256.hpp"
 #include "harness/guest/template_store.hpp"
 #include "protocol/base/guid.hpp"
 
@@ -87,7 +88,7 @@ struct GuestFactory::State {
     return guest;
   }
 
-  Result<MachineStart> Prepare(Guest::State& guest, const GuestOptions& options) const {
+  Result<MachineStart> Prepare(Guest::State& guest, const std::vector<PlannedDisk>& disks) const {
     MachineStart start;
     start.netdev = guest.link.netdev;
     start.mac = guest.link.address.mac;
@@ -95,17 +96,18 @@ struct GuestFactory::State {
     if (guest.link.tap.valid()) {
       start.inherit.push_back(guest.link.tap.get());
     }
-    auto disks = StartDiskArguments(guest, options.disks);
-    if (!disks) {
-      return tl::unexpected(disks.error());
+    auto arguments = StartDiskArguments(guest, disks);
+    if (!arguments) {
+      return tl::unexpected(arguments.error());
     }
-    start.extra = std::move(*disks);
+    start.extra = std::move(*arguments);
     return start;
   }
 
   // From a running machine to a guest that serves.
-  Result<void> SetUp(Guest& guest, Guest::State& state, const GuestOptions& options, Clock::time_point began,
+  Result<void> SetUp(Guest& guest, const std::vector<PlannedDisk>& disks, Clock::time_point began,
                      std::chrono::milliseconds deadline) const {
+    Guest::State& state = *guest.state_;
     AgentClient& agent = state.vm->agent();
     const GuestAddress& address = state.link.address;
     if (auto up = agent.Ping(deadline); !up) {
@@ -125,21 +127,173 @@ struct GuestFactory::State {
     if (auto found = state.FindStartDisks(); !found) {
       return found;
     }
-    for (const auto& image : options.disks) {
-      if (!state.machine.buses.at(image.spec.bus).hot_plug) {
+    for (const auto& [id, image] : disks) {
+      if (!state.machine.buses.at(image.spec.bus).hot_plug()) {
         continue;
       }
-      if (auto attached = guest.AttachDisk(image); !attached) {
+      const std::lock_guard lock(state.mutex);
+      if (auto attached = state.Attach(id, image); !attached) {
         return tl::unexpected(attached.error());
       }
     }
-    if (options.start_server) {
-      if (auto serving = guest.StartServer(options.server_arguments); !serving) {
+    if (state.options.system_disk) {
+      if (auto mounted = state.MountSystemDisk(); !mounted) {
+        return mounted;
+      }
+    }
+    if (state.options.start_server) {
+      if (auto serving = guest.StartServer(state.options.server_arguments); !serving) {
         return serving;
       }
     }
     state.times.ready = Since(began);
     return {};
+  }
+
+  // From a guest that has a place in the network to one that serves; by a clone or by a boot of its own.
+  Result<void> BringUp(Guest& guest, const std::vector<PlannedDisk>& disks, bool cold) {
+    Guest::State& state = *guest.state_;
+    const auto configuration = Configure(state.machine.name);
+    if (!configuration) {
+      return tl::unexpected(configuration.error());
+    }
+    std::optional<MachineTemplate> saved;
+    if (!cold) {
+      auto found = templates->Get(launcher, *configuration, state.directory, settings.boot_deadline);
+      if (!found) {
+        return tl::unexpected(found.error());
+      }
+      saved = std::move(*found);
+    }
+    const auto began = Clock::now();
+    auto start = Prepare(state, disks);
+    if (!start) {
+      return tl::unexpected(start.error());
+    }
+    if (saved) {
+      start->memory = MemoryKind::kPrivateFile;
+      start->memory_file = saved->memory;
+      start->incoming = true;
+    }
+    auto vm = VirtualMachine::Start(launcher, *configuration, *start, settings.operation_deadline);
+    if (!vm) {
+      return tl::unexpected(vm.error());
+    }
+    state.vm = std::move(*vm);
+    if (!state.options.system_disk) {
+      state.link.tap.Reset();  // QEMU has its own copy; the tap goes when that closes
+    }
+    if (saved) {
+      if (auto restored = Restore(state, *saved); !restored) {
+        return tl::unexpected(state.vm->Explain(restored.error()));
+      }
+    }
+    if (state.options.capture) {
+      auto file = *state.options.capture;
+      if (!state.captures.empty()) {
+        file += fmt::format(".{}", state.captures.size() + 1);
+      }
+      if (auto capturing = guest.StartCapture(file); !capturing) {
+        return tl::unexpected(capturing.error());
+      }
+      state.captures.push_back(file);
+    }
+    if (saved) {
+      if (auto running = guest.Resume(); !running) {
+        return tl::unexpected(state.vm->Explain(running.error()));
+      }
+    }
+    state.times.running = Since(began);
+    const auto deadline = cold ? settings.boot_deadline : settings.operation_deadline;
+    if (auto done = SetUp(guest, disks, began, deadline); !done) {
+      return tl::unexpected(state.vm->Explain(done.error()));
+    }
+    return {};
+  }
+
+  // The system disk of a machine as every guest gets it, made by a guest at first use and then kept.
+  Result<std::filesystem::path> SystemDiskBase(const Machine& machine) {
+    const SystemDisk& wanted = *machine.system_disk;
+    const auto folder = settings.cache_directory / "system-disks";
+    const auto path = folder / (Sha256(ToText(wanted.spec) + "\n" + wanted.make).substr(0, 24) + ".raw");
+    std::error_code trouble;
+    std::filesystem::create_directories(folder, trouble);
+    if (trouble) {
+      return FailErrno("making " + folder.string(), trouble.value());
+    }
+    if (std::filesystem::exists(path, trouble)) {
+      return path;
+    }
+    auto image = CreateDiskImage(wanted.spec, directory);
+    if (!image) {
+      return tl::unexpected(image.error());
+    }
+    GuestOptions options;
+    options.machine = machine.name;
+    options.disks = {*image};
+    options.start_server = false;
+    auto guest = Start(options, false);
+    if (!guest) {
+      return tl::unexpected(guest.error());
+    }
+    const std::string device = guest->disks().front().guest_device;
+    if (auto made = guest->agent().Shell(fmt::format("DISK=/dev/{}\n{}", device, wanted.make)); !made) {
+      return tl::unexpected(made.error());
+    }
+    guest->PowerCut();
+    // Several processes may come here at once; each puts a whole file.
+    const std::filesystem::path building = path.string() + "." + Guid::Random().ToString();
+    auto copied = CopySparse(image->path, building);
+    std::filesystem::remove(image->path, trouble);
+    if (!copied) {
+      return tl::unexpected(copied.error());
+    }
+    std::filesystem::rename(building, path, trouble);
+    if (trouble) {
+      return FailErrno("renaming " + building.string(), trouble.value());
+    }
+    return path;
+  }
+
+  Result<Guest> Start(const GuestOptions& options, bool cold) {
+    const auto configuration = Configure(options.machine);
+    if (!configuration) {
+      return tl::unexpected(configuration.error());
+    }
+    const auto& wanted = configuration->machine.system_disk;
+    if (options.system_disk && !wanted) {
+      return Fail(ErrorKind::kUnsupported, fmt::format("machine {} has no system disk", options.machine));
+    }
+    auto fresh = NewGuest(configuration->machine);
+    if (!fresh) {
+      return tl::unexpected(fresh.error());
+    }
+    Guest guest(std::move(*fresh));
+    Guest::State& state = *guest.state_;
+    state.options = options;
+    state.boot = [this, cold](Guest& again, const std::vector<PlannedDisk>& disks) {
+      return BringUp(again, disks, cold);
+    };
+    std::vector<PlannedDisk> disks;
+    if (options.system_disk) {
+      auto base = SystemDiskBase(configuration->machine);
+      if (!base) {
+        return tl::unexpected(base.error());
+      }
+      DiskImage own{.spec = wanted->spec, .path = state.directory / "system.raw"};
+      own.spec.serial = "SYSTEM";
+      if (auto copied = CopySparse(*base, own.path); !copied) {
+        return tl::unexpected(copied.error());
+      }
+      disks.push_back({kSystemDiskId, std::move(own)});
+    }
+    for (const auto& image : options.disks) {
+      disks.push_back({fmt::format("disk{}", state.next_disk++), image});
+    }
+    if (auto up = BringUp(guest, disks, cold); !up) {
+      return tl::unexpected(up.error());
+    }
+    return guest;
   }
 
   Result<void> Restore(Guest::State& guest, const MachineTemplate& saved) const {
@@ -229,88 +383,8 @@ Result<bool> GuestFactory::PrepareTemplate(std::string_view machine) {
   return saved.map([](const MachineTemplate& made) { return made.fresh; });
 }
 
-Result<Guest> GuestFactory::Start(const GuestOptions& options) {
-  const auto configuration = state_->Configure(options.machine);
-  if (!configuration) {
-    return tl::unexpected(configuration.error());
-  }
-  auto fresh = state_->NewGuest(configuration->machine);
-  if (!fresh) {
-    return tl::unexpected(fresh.error());
-  }
-  Guest guest(std::move(*fresh));
-  Guest::State& state = *guest.state_;
-  auto saved = state_->templates->Get(state_->launcher, *configuration, state.directory,
-                                      state_->settings.boot_deadline);
-  if (!saved) {
-    return tl::unexpected(saved.error());
-  }
-  const auto began = Clock::now();
-  auto start = state_->Prepare(state, options);
-  if (!start) {
-    return tl::unexpected(start.error());
-  }
-  start->memory = MemoryKind::kPrivateFile;
-  start->memory_file = saved->memory;
-  start->incoming = true;
-  auto vm =
-      VirtualMachine::Start(state_->launcher, *configuration, *start, state_->settings.operation_deadline);
-  if (!vm) {
-    return tl::unexpected(vm.error());
-  }
-  state.vm = std::move(*vm);
-  state.link.tap.Reset();  // QEMU has its own copy; the tap goes when that closes
-  if (auto restored = state_->Restore(state, *saved); !restored) {
-    return tl::unexpected(state.vm->Explain(restored.error()));
-  }
-  if (options.capture) {
-    if (auto capturing = guest.StartCapture(*options.capture); !capturing) {
-      return tl::unexpected(capturing.error());
-    }
-  }
-  if (auto running = guest.Resume(); !running) {
-    return tl::unexpected(state.vm->Explain(running.error()));
-  }
-  state.times.running = Since(began);
-  if (auto done = state_->SetUp(guest, state, options, began, state_->settings.operation_deadline); !done) {
-    return tl::unexpected(state.vm->Explain(done.error()));
-  }
-  return guest;
-}
+Result<Guest> GuestFactory::Start(const GuestOptions& options) { return state_->Start(options, false); }
 
-Result<Guest> GuestFactory::ColdBoot(const GuestOptions& options) {
-  const auto configuration = state_->Configure(options.machine);
-  if (!configuration) {
-    return tl::unexpected(configuration.error());
-  }
-  const auto began = Clock::now();
-  auto fresh = state_->NewGuest(configuration->machine);
-  if (!fresh) {
-    return tl::unexpected(fresh.error());
-  }
-  Guest guest(std::move(*fresh));
-  Guest::State& state = *guest.state_;
-  auto start = state_->Prepare(state, options);
-  if (!start) {
-    return tl::unexpected(start.error());
-  }
-  auto vm =
-      VirtualMachine::Start(state_->launcher, *configuration, *start, state_->settings.operation_deadline);
-  if (!vm) {
-    return tl::unexpected(vm.error());
-  }
-  state.vm = std::move(*vm);
-  state.link.tap.Reset();
-  if (options.capture) {
-    if (auto capturing = guest.StartCapture(*options.capture); !capturing) {
-      return tl::unexpected(capturing.error());
-    }
-  }
-  state.times.running = Since(began);
-  if (auto done = state_->SetUp(guest, state, options, began, state_->settings.boot_deadline); !done) {
-    return tl::unexpected(state.vm->Explain(done.error()));
-  }
-  return guest;
-}
+Result<Guest> GuestFactory::ColdBoot(const GuestOptions& options) { return state_->Start(options, true); }
 
 }  // namespace dmrp::harness

@@ -61,28 +61,51 @@ Result<MachineBus> ReadBus(const toml::table& table, const std::string& name) {
   TableReader reader(table, name);
   MachineBus bus;
   const auto attach = reader.Value<std::string>("attach");
-  bus.hot_plug = attach == "hot";
   bus.device = reader.Value<std::string>("device");
-  if (bus.hot_plug) {
+  if (attach == "hot") {
     bus.bus = reader.Value<std::string>("bus");
     bus.max_disks = static_cast<std::uint32_t>(reader.Value<std::int64_t>("max_disks"));
-  } else {
+  } else if (attach == "drive") {
+    bus.attach = BusAttach::kDrive;
+    bus.max_disks = 1;
+  } else if (attach == "start") {
+    bus.attach = BusAttach::kStart;
     bus.slots = reader.Strings("slots");
     for (const auto& slot : bus.slots) {
       if (const auto colon = slot.find(':'); colon == std::string::npos || colon + 1 == slot.size()) {
         return Fail(ErrorKind::kMalformed, fmt::format("[{}] slots: \"{}\" is not BUS:UNIT", name, slot));
       }
     }
-    bus.drivers = reader.Strings("drivers");
     bus.max_disks = static_cast<std::uint32_t>(bus.slots.size());
+  }
+  if (bus.attach != BusAttach::kHot || reader.Has("drivers")) {
+    bus.drivers = reader.Strings("drivers");
   }
   if (auto done = reader.Finish(); !done) {
     return tl::unexpected(done.error());
   }
-  if (!bus.hot_plug && attach != "start") {
-    return Fail(ErrorKind::kMalformed, fmt::format("[{}] attach is \"{}\"; known: hot, start", name, attach));
+  if (attach != "hot" && attach != "start" && attach != "drive") {
+    return Fail(ErrorKind::kMalformed,
+                fmt::format("[{}] attach is \"{}\"; known: hot, start, drive", name, attach));
   }
   return bus;
+}
+
+Result<SystemDisk> ReadSystemDisk(const toml::table& table, const std::string& name) {
+  TableReader reader(table, name);
+  SystemDisk disk;
+  auto spec = ParseDiskSpec(reader.Value<std::string>("disk"));
+  disk.make = reader.Value<std::string>("make");
+  disk.mount = reader.Value<std::string>("mount");
+  disk.unmount = reader.Value<std::string>("unmount");
+  if (auto done = reader.Finish(); !done) {
+    return tl::unexpected(done.error());
+  }
+  if (!spec) {
+    return Fail(spec.error().kind, fmt::format("[{}] {}", name, spec.error().message));
+  }
+  disk.spec = *std::move(spec);
+  return disk;
 }
 
 Result<Machine> ReadMachine(const toml::table& table, const std::string& name) {
@@ -99,7 +122,15 @@ Result<Machine> ReadMachine(const toml::table& table, const std::string& name) {
   if (auto done = reader.Finish(); !done) {
     return tl::unexpected(done.error());
   }
-  for (const auto kind : {DiskBus::kVirtioScsi, DiskBus::kUsb, DiskBus::kIde, DiskBus::kAhci}) {
+  if (const auto* disk_table = table["system_disk"].as_table()) {
+    auto disk = ReadSystemDisk(*disk_table, name + ".system_disk");
+    if (!disk) {
+      return tl::unexpected(disk.error());
+    }
+    machine.system_disk = *std::move(disk);
+  }
+  for (const auto kind : {DiskBus::kVirtioScsi, DiskBus::kUsb, DiskBus::kIde, DiskBus::kAhci, DiskBus::kLsi,
+                          DiskBus::kNvme, DiskBus::kFloppy}) {
     if (const auto* bus_table = table["buses"][Name(kind)].as_table()) {
       auto bus = ReadBus(*bus_table, fmt::format("{}.buses.{}", name, Name(kind)));
       if (!bus) {

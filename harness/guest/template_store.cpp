@@ -1,9 +1,9 @@
 #include "harness/guest/template_store.hpp"
 
+#include "harness/guest/sha256.hpp"
 #include "protocol/base/text.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <sstream>
@@ -13,7 +13,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <nettle/sha2.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,19 +22,6 @@ namespace {
 
 // Each takes some 150 MiB of disk. A rebuilt server makes a new one.
 constexpr std::size_t kKeptTemplates = 10;
-
-std::string Sha256(const std::string& text) {
-  sha256_ctx context;
-  sha256_init(&context);
-  sha256_update(&context, text.size(), reinterpret_cast<const std::uint8_t*>(text.data()));
-  std::array<std::uint8_t, SHA256_DIGEST_SIZE> digest{};
-  sha256_digest(&context, digest.size(), digest.data());
-  std::string hex;
-  for (const auto octet : digest) {
-    hex += fmt::format("{:02x}", octet);
-  }
-  return hex;
-}
 
 // Which emulator this is, without running it: path, size and time of change.
 std::string EmulatorIdentity(const std::string& emulator) {

@@ -79,19 +79,8 @@ class BundledBed : public TestBed {
     return Fail(ErrorKind::kUsage, fmt::format("no disk {}", id));
   }
 
-  // The kernel takes note of the new capacity, as it does by itself on buses that announce it.
   Result<void> Resize(std::string_view id, std::uint64_t size) override {
-    for (const AttachedDisk& disk : guest_.disks()) {
-      if (disk.id != id) continue;
-      auto resized =
-          guest_.qmp().Execute("block_resize", {{"node-name", disk.id + "-image"}, {"size", size}});
-      if (!resized) return tl::unexpected(resized.error());
-      auto noticed =
-          guest_.agent().Shell(fmt::format("echo 1 > /sys/block/{}/device/rescan", disk.guest_device));
-      if (!noticed) return tl::unexpected(noticed.error());
-      return {};
-    }
-    return Fail(ErrorKind::kUsage, fmt::format("no disk {}", id));
+    return guest_.ResizeDisk(id, size);
   }
 
   Result<void> Restart() override {
