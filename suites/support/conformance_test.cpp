@@ -58,9 +58,9 @@ void ConformanceTest::Start(const std::vector<DiskKind>& kinds) {
   StartWith(std::move(disks));
 }
 
-void ConformanceTest::StartWith(std::vector<BedDiskRequest> disks) {
+void ConformanceTest::StartWith(std::vector<BedDiskRequest> disks, LabOptions options) {
   Run::Current().DropShared();
-  lab_ = Need(Lab::Start(Run::Current(), std::move(disks)));
+  lab_ = Need(Lab::Start(Run::Current(), std::move(disks), std::move(options)));
 }
 
 void ConformanceTest::StartShared(const std::string& key, const std::vector<DiskKind>& kinds) {

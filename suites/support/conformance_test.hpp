@@ -51,7 +51,7 @@ class ConformanceTest : public ::testing::Test {
 
   /// Starts the target with disks of these kinds.
   void Start(const std::vector<DiskKind>& kinds);
-  void StartWith(std::vector<BedDiskRequest> disks);
+  void StartWith(std::vector<BedDiskRequest> disks, LabOptions options = {});
   /// The same, but takes a lab over that an earlier test of this key left unchanged, and leaves it to the
   /// next one. For tests that change nothing: refusals and enumerations.
   void StartShared(const std::string& key, const std::vector<DiskKind>& kinds);

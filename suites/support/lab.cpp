@@ -20,16 +20,28 @@ int Number(const DISK_INFO_EX& disk) {
 
 bool CouldBe(const DISK_INFO_EX& disk, const BedDisk& wanted) {
   if (!wanted.name.empty()) return harness::Text(disk.name) == wanted.name;
+  // Drives whose media change are known by their kind and place.
+  const bool optical = disk.deviceType == DEVICETYPE_CDROM || disk.deviceType == DEVICETYPE_DVD;
+  if (wanted.spec.media != harness::DiskMedia::kFixed) {
+    if (wanted.spec.media == harness::DiskMedia::kCdrom ? !optical
+                                                        : disk.deviceType != DEVICETYPE_REMOVABLE) {
+      return false;
+    }
+    return !wanted.address ||
+           (disk.portNumber == wanted.address->port && disk.targetNumber == wanted.address->target &&
+            disk.lunNumber == wanted.address->lun);
+  }
   // Servers that count in cylinders lose less than one of them.
   const auto size = static_cast<std::int64_t>(wanted.spec.size);
   const auto cylinder = std::max<std::int64_t>(disk.bytesPerCylinder, 1);
-  return disk.bytesPerSector == wanted.spec.logical_sector && disk.length <= size &&
+  return !optical && disk.deviceType != DEVICETYPE_REMOVABLE &&
+         disk.bytesPerSector == wanted.spec.logical_sector && disk.length <= size &&
          disk.length > size - cylinder;
 }
 
 }  // namespace
 
-Result<std::shared_ptr<Lab>> Lab::Start(Run& run, std::vector<BedDiskRequest> disks) {
+Result<std::shared_ptr<Lab>> Lab::Start(Run& run, std::vector<BedDiskRequest> disks, LabOptions options) {
   auto beds = run.Beds();
   if (!beds) return tl::unexpected(beds.error());
   std::shared_ptr<Lab> lab(new Lab(run));
@@ -37,6 +49,8 @@ Result<std::shared_ptr<Lab>> Lab::Start(Run& run, std::vector<BedDiskRequest> di
   lab->monitor_ = std::make_shared<harness::RuleMonitor>(lab->findings_, run.target().notification_timeout);
   harness::BedRequest request;
   request.disks = std::move(disks);
+  request.system_disk = options.system_disk;
+  request.server_arguments = std::move(options.server_arguments);
   if (run.target().kind == harness::TargetKind::kBundled) {
     static std::atomic<unsigned> number = 0;
     std::error_code failure;
@@ -55,13 +69,17 @@ Result<std::shared_ptr<Lab>> Lab::Start(Run& run, std::vector<BedDiskRequest> di
 
 Lab::~Lab() {
   ForgetClients();
+  const auto captures = bed_ ? bed_->captures() : std::vector<std::filesystem::path>();
   bed_.reset();
-  if (capture_.empty()) return;
   std::error_code ignored;
-  if (keep_capture_as_.empty()) {
-    std::filesystem::remove(capture_, ignored);
-  } else {
-    std::filesystem::rename(capture_, keep_capture_as_, ignored);
+  for (const auto& file : captures) {
+    if (keep_capture_as_.empty()) {
+      std::filesystem::remove(file, ignored);
+    } else {
+      // running-1-2.pcap, running-1-2.pcap.2, ...
+      std::filesystem::rename(
+          file, keep_capture_as_.string() + file.string().substr(capture_.string().size()), ignored);
+    }
   }
 }
 
@@ -77,6 +95,13 @@ void Lab::KeepEvidence(const std::string& test) {
     const auto folder = run_.directory() / "images" / name;
     std::error_code ignored;
     std::filesystem::create_directories(folder, ignored);
+    if (bed_->system_disk()) {
+      if (auto copy = bed_->Snapshot(bed_->system_disk()->id)) {
+        const auto kept = folder / (bed_->system_disk()->id + ".raw");
+        if (harness::CopySparse(*copy, kept)) record["images"].push_back(kept.string());
+        std::filesystem::remove(*copy, ignored);
+      }
+    }
     if (auto copies = bed_->SnapshotAll()) {
       for (const auto& [id, copy] : *copies) {
         const auto kept = folder / (id + ".raw");
@@ -86,6 +111,12 @@ void Lab::KeepEvidence(const std::string& test) {
     }
   }
   run_.history()->Write("guest", std::move(record));
+}
+
+Result<void> Lab::Restart(RestartKind kind) {
+  ForgetClients();
+  if (auto restarted = bed_->Reboot(kind); !restarted) return restarted;
+  return FindDisks();
 }
 
 void Lab::ForgetClients() {
@@ -140,7 +171,11 @@ Result<Session*> Lab::SessionOf(Revision revision) {
 
 Result<void> Lab::FindDisks() {
   disk_ids_.clear();
-  if (bed_->disks().empty()) return {};
+  if (const auto& own = bed_->system_disk()) {
+    auto id = Identify(*own);
+    if (!id) return tl::unexpected(id.error());
+    system_disk_id_ = *id;
+  }
   for (const BedDisk& disk : bed_->disks()) {
     auto id = Identify(disk);
     if (!id) return tl::unexpected(id.error());
@@ -158,9 +193,10 @@ Result<LdmObjectId> Lab::Identify(const BedDisk& wanted) {
   std::erase_if(candidates, [&](const DISK_INFO_EX& disk) {
     return !CouldBe(disk, wanted) || std::ranges::find(disk_ids_, disk.id) != disk_ids_.end();
   });
-  const bool exact = std::ranges::any_of(candidates, [&](const DISK_INFO_EX& disk) {
-    return disk.length == static_cast<std::int64_t>(wanted.spec.size);
-  });
+  const bool exact = wanted.spec.media == harness::DiskMedia::kFixed &&
+                     std::ranges::any_of(candidates, [&](const DISK_INFO_EX& disk) {
+                       return disk.length == static_cast<std::int64_t>(wanted.spec.size);
+                     });
   if (exact && wanted.name.empty()) {
     std::erase_if(candidates, [&](const DISK_INFO_EX& disk) {
       return disk.length != static_cast<std::int64_t>(wanted.spec.size);

@@ -16,11 +16,18 @@
 
 namespace dmrp::suites {
 
+/// How a lab's target is started, besides its disks.
+struct LabOptions {
+  bool system_disk = false;  ///< needed for Restart
+  std::vector<std::string> server_arguments{};
+};
+
 using harness::BedDisk;
 using harness::BedDiskRequest;
 using harness::ClientHost;
 using harness::Outcome;
 using harness::ReceivedObject;
+using harness::RestartKind;
 using harness::Session;
 using harness::SessionOptions;
 using harness::StorageView;
@@ -28,7 +35,8 @@ using harness::StorageView;
 class Lab {
  public:
   /// Starts the target with these disks and finds them in its enumeration.
-  static Result<std::shared_ptr<Lab>> Start(Run& run, std::vector<BedDiskRequest> disks);
+  static Result<std::shared_ptr<Lab>> Start(Run& run, std::vector<BedDiskRequest> disks,
+                                            LabOptions options = {});
   ~Lab();
 
   [[nodiscard]] harness::TestBed& bed() { return *bed_; }
@@ -49,6 +57,10 @@ class Lab {
   [[nodiscard]] LdmObjectId DiskId(std::size_t index) const { return disk_ids_.at(index); }
   /// Looks for a disk attached later; kTimeout when the server does not show it.
   Result<LdmObjectId> Identify(const BedDisk& disk);
+  /// The server's id of the system disk.
+  [[nodiscard]] LdmObjectId SystemDiskId() const { return system_disk_id_; }
+  /// Starts the target's machine anew: all sessions are forgotten, its disks are found again.
+  Result<void> Restart(RestartKind kind);
   /// Forgets sessions and hosts, as after a restart of the server.
   void ForgetClients();
   Result<void> FindDisks();
@@ -73,6 +85,7 @@ class Lab {
   std::vector<std::unique_ptr<Session>> sessions_;
   std::map<Revision, Session*> by_revision_;
   std::vector<LdmObjectId> disk_ids_;
+  LdmObjectId system_disk_id_ = 0;
 };
 
 }  // namespace dmrp::suites

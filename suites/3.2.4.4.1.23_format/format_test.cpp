@@ -1,0 +1,310 @@
+// Format (3.2.4.4.1.23, 3.2.4.4.3.23): what an accepted call does to objects, notifications and disk.
+#include "suites/support/format_disks.hpp"
+#include "suites/support/formatting.hpp"
+
+#include <algorithm>
+#include <fstream>
+
+namespace dmrp::suites {
+namespace {
+
+using ::testing::Contains;
+using ::testing::IsEmpty;
+
+struct FormatSetup {
+  Revision revision = Revision::kIVolumeClient3;
+  FormatPlace place = kOnPrimary;
+  std::int32_t type = FSTYPE_NTFS;
+  std::uint32_t unit = 1024;
+
+  friend void PrintTo(const FormatSetup& setup, std::ostream* out) {
+    *out << harness::ToString(setup.revision) << "_" << setup.place.name << "_" << FileSystemName(setup.type);
+  }
+};
+
+struct FormatSetupName {
+  std::string operator()(const ::testing::TestParamInfo<FormatSetup>& info) const {
+    return ::testing::PrintToString(info.param);
+  }
+};
+
+std::vector<FormatSetup> OverRevisions(const std::vector<FormatSetup>& setups) {
+  std::vector<FormatSetup> all;
+  for (FormatSetup setup : setups) {
+    if (!setup.place.gpt) {
+      setup.revision = Revision::kIVolumeClient;
+      all.push_back(setup);
+    }
+    setup.revision = Revision::kIVolumeClient3;
+    all.push_back(setup);
+  }
+  return all;
+}
+
+class Format : public FormatTest, public ::testing::WithParamInterface<FormatSetup> {
+ protected:
+  void SetUp() override {
+    StartWith({DiskOf(GetParam().place)});
+    Installed(session(), GetParam().type);
+  }
+  Session& session() { return SessionOf(GetParam().revision); }
+  [[nodiscard]] bool third() const { return GetParam().revision == Revision::kIVolumeClient3; }
+  REGION_INFO_EX Storage() { return RegionsOfType(session(), GetParam().place.type).front(); }
+  [[nodiscard]] FILE_SYSTEM_INFO Spec(std::u16string label = u"DATA") const {
+    return FileSystemSpec(GetParam().type, GetParam().unit, std::move(label));
+  }
+};
+
+// The file system of fsSpec is made, with its type, unit and label; the checkers of others find it sound, and
+// the object says what is on the disk.
+TEST_P(Format, MakesTheFileSystem) {
+  Checks("DMRP-0889", "DMRP-0896", "DMRP-0892", "DMRP-0898", third() ? "DMRP-1634" : "DMRP-0892",
+         third() ? "DMRP-1635" : "DMRP-0896");
+  const REGION_INFO_EX region = Storage();
+  FormatAndWait(session(), region, Spec());
+  const FileSystemOnDisk disk = OnDisk(region);
+  EXPECT_EQ(disk.fs_type(), GetParam().type) << disk.account;
+  EXPECT_EQ(disk.label, "DATA");
+  EXPECT_EQ(disk.unit, GetParam().unit);
+  EXPECT_THAT(disk.problems, IsEmpty()) << disk.account;
+  EXPECT_FALSE(disk.compressed);
+
+  Checks("DMRP-0873", "DMRP-0084", "DMRP-0085", "DMRP-0086", "DMRP-0090", "DMRP-0092", "DMRP-0082",
+         "DMRP-0083");
+  const auto object = FileSystemOf(session(), region.id);
+  ASSERT_TRUE(object);
+  EXPECT_THAT(Disagreements(*object, disk), IsEmpty()) << ToText(*object) << "\n" << disk.account;
+  EXPECT_EQ(RegionNow(session(), region.id).fsId, object->id);
+}
+
+// What lies around the partition stays, octet for octet.
+TEST_P(Format, LeavesTheRestOfTheDisk) {
+  Checks("DMRP-0896");
+  NeedsCapability("images");
+  const REGION_INFO_EX region = Storage();
+  const BedDisk disk = lab().bed().disks().at(0);
+  const ImageCopy before(Need(lab().bed().Snapshot(disk.id)), disk.spec.logical_sector);
+  FormatAndWait(session(), region, Spec());
+  const ImageCopy after(Need(lab().bed().Snapshot(disk.id)), disk.spec.logical_sector);
+  // The entry of the partition may change its type with the file system.
+  const auto end = static_cast<std::uint64_t>(region.start + region.length);
+  for (const auto& [from, to] :
+       {std::pair<std::uint64_t, std::uint64_t>{disk.spec.logical_sector * 64U, region.start},
+        {end, disk.spec.size}}) {
+    std::ifstream one(before.path(), std::ios::binary);
+    std::ifstream other(after.path(), std::ios::binary);
+    one.seekg(static_cast<std::streamoff>(from));
+    other.seekg(static_cast<std::streamoff>(from));
+    std::vector<char> a(1U << 20U);
+    std::vector<char> b(a.size());
+    for (std::uint64_t at = from; at < to; at += a.size()) {
+      const auto count = static_cast<std::streamsize>(std::min<std::uint64_t>(a.size(), to - at));
+      one.read(a.data(), count);
+      other.read(b.data(), count);
+      if (at >= end && GetParam().place.gpt && to - at <= a.size()) break;  // the copy of the table
+      ASSERT_TRUE(std::equal(a.begin(), a.begin() + count, b.begin())) << "within 1 MiB from " << at;
+    }
+  }
+  EXPECT_EQ(LayoutOf().partitions.size(),
+            Need(harness::Observe(before.path(), disk.spec.logical_sector)).layout.partitions.size());
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, Format,
+                         ::testing::ValuesIn(OverRevisions({{{}, kOnPrimary, FSTYPE_FAT, 2048},
+                                                            {{}, kOnPrimary, FSTYPE_FAT32, 512},
+                                                            {{}, kOnPrimary, FSTYPE_NTFS, 1024},
+                                                            {{}, kOnLogical, FSTYPE_FAT, 4096},
+                                                            {{}, kOnLogical, FSTYPE_NTFS, 512},
+                                                            {{}, kOn4Kn, FSTYPE_FAT, 4096},
+                                                            {{}, kOn4Kn, FSTYPE_NTFS, 4096},
+                                                            {{}, kOnGpt, FSTYPE_FAT32, 512},
+                                                            {{}, kOnGpt, FSTYPE_NTFS, 2048}})),
+                         FormatSetupName());
+
+class FormatObjects : public Format {
+ protected:
+  // The number of the first frame that came after the reply.
+  static bool CameBefore(const harness::NotificationSink& sink, const ReceivedObject& wanted,
+                         std::chrono::steady_clock::time_point reply) {
+    for (const harness::ReceivedNotification& notification : sink.All()) {
+      for (const ReceivedObject& object : notification.objects) {
+        if (object.type == wanted.type && object.action == wanted.action && object.id == wanted.id &&
+            object.lastKnownState == wanted.lastKnownState) {
+          return notification.received <= reply;
+        }
+      }
+    }
+    return false;
+  }
+  std::optional<ReceivedObject> First(std::uint64_t mark, const harness::NotificationSink::Predicate& fits) {
+    for (const ReceivedObject& object : session().sink().Objects(mark)) {
+      if (fits(object)) return object;
+    }
+    return std::nullopt;
+  }
+};
+
+// Before the reply the storage object is modified for its status; a task that goes on shows in its flag.
+TEST_P(FormatObjects, ModifiesTheStorageObjectAtTheStart) {
+  Checks("DMRP-0900", "DMRP-0531", "DMRP-0532", third() ? "DMRP-0236" : "DMRP-0175");
+  const REGION_INFO_EX region = Storage();
+  const std::uint64_t mark = session().sink().Count();
+  const auto reply = session().Format(FormatOf(region, Spec()));
+  ASSERT_THAT(reply, StartsTask());
+  const auto first = First(mark, harness::Action(DMNOTIFY_REGION_INFO, LDMACTION_MODIFIED, region.id));
+  ASSERT_TRUE(first) << "no DMNOTIFY_REGION_INFO/LDMACTION_MODIFIED of the partition";
+  EXPECT_TRUE(CameBefore(session().sink(), *first, reply.call.replied));
+  EXPECT_GT(first->lastKnownState, region.lastKnownState);
+  if (reply->tinfo.status == REQ_STARTED) {
+    EXPECT_NE(first->region->rflags & REGION_FORMAT_IN_PROGRESS, 0U) << ToText(*first->region);
+  }
+  EndOf(session(), reply->tinfo);
+}
+
+// Before the reply there is a new file system object, under an id that was never used, and the old one is
+// gone: a storage object has one file system.
+TEST_P(FormatObjects, CreatesAFileSystemObject) {
+  Checks("DMRP-0901", "DMRP-0522", "DMRP-0525", "DMRP-0529", "DMRP-0460");
+  const REGION_INFO_EX region = Storage();
+  const auto before = session().EnumLocalFileSystems();
+  ASSERT_THAT(before, Succeeds());
+  const auto old = FileSystemOf(session(), region.id);
+  const std::uint64_t mark = session().sink().Count();
+  const auto reply = session().Format(FormatOf(region, Spec()));
+  ASSERT_THAT(reply, StartsTask());
+  const auto created = First(mark, [&](const ReceivedObject& object) {
+    return object.type == DMNOTIFY_FS_INFO && object.action == LDMACTION_CREATED && object.file_system &&
+           object.file_system->storageId == region.id;
+  });
+  ASSERT_TRUE(created) << "no DMNOTIFY_FS_INFO/LDMACTION_CREATED for the partition";
+  EXPECT_TRUE(CameBefore(session().sink(), *created, reply.call.replied));
+  EXPECT_EQ(std::ranges::count(before->fileSystemList, created->id, &FILE_SYSTEM_INFO::id), 0)
+      << "the id is not new";
+  const auto now = FileSystemOf(session(), region.id);
+  ASSERT_TRUE(now);
+  EXPECT_EQ(now->id, created->id);
+  if (old) {
+    EXPECT_THAT(session().sink().Objects(mark),
+                Contains(Notifies(DMNOTIFY_FS_INFO, LDMACTION_DELETED, old->id)))
+        << "a second file system object of one partition";
+    const auto list = session().EnumLocalFileSystems();
+    ASSERT_THAT(list, Succeeds());
+    EXPECT_EQ(std::ranges::count(list->fileSystemList, old->id, &FILE_SYSTEM_INFO::id), 0);
+  }
+  EndOf(session(), reply->tinfo);
+}
+
+// When the formatting is complete, the storage object is modified once more: its flag is gone, the state
+// rises, and no task is at work on it.
+TEST_P(FormatObjects, ModifiesTheStorageObjectAtTheEnd) {
+  Checks("DMRP-0902", third() ? "DMRP-0234" : "DMRP-0173", third() ? "DMRP-0235" : "DMRP-0174", "DMRP-0497");
+  const REGION_INFO_EX region = Storage();
+  const std::uint64_t mark = session().sink().Count();
+  const auto reply = session().Format(FormatOf(region, Spec()));
+  ASSERT_THAT(reply, StartsTask());
+  ASSERT_EQ(EndOf(session(), reply->tinfo).status, REQ_COMPLETED);
+  const REGION_INFO_EX after = SettledRegion(session(), region.id, mark);
+  EXPECT_EQ(after.rflags & REGION_FORMAT_IN_PROGRESS, 0U) << ToText(after);
+  EXPECT_EQ(after.taskId, 0);
+  EXPECT_EQ(after.status, REGIONSTATUS_OK);
+  EXPECT_GT(after.lastKnownState, region.lastKnownState);
+  Checks("DMRP-0285", "DMRP-0526");
+  EXPECT_THAT(session().Format(FormatOf(after, Spec())), StartsTask()) << "the state of now is accepted";
+}
+
+// Clients of both revisions are told of all of it.
+TEST_P(FormatObjects, IsNotifiedToClientsOfBothRevisions) {
+  Checks("DMRP-0528", "DMRP-0570", "DMRP-0573", "DMRP-0574", "DMRP-0575");
+  Session& first =
+      Open({.revision = Revision::kIVolumeClient, .name = "first", .account = {}, .auth_level = {}});
+  Session& other =
+      Open({.revision = Revision::kIVolumeClient3, .name = "third", .account = {}, .auth_level = {}});
+  const REGION_INFO_EX region = Storage();
+  const auto reply = session().Format(FormatOf(region, Spec()));
+  ASSERT_THAT(reply, StartsTask());
+  for (Session* client : {&session(), &first, &other}) {
+    SCOPED_TRACE(client->name());
+    if (reply->tinfo.status == REQ_STARTED) {
+      EXPECT_EQ(EndOf(*client, reply->tinfo).status, REQ_COMPLETED);
+    }
+    SettledRegion(*client, region.id, 0);
+    EXPECT_TRUE(client->sink().WaitFor(
+        [&](const ReceivedObject& object) {
+          return object.action == LDMACTION_CREATED && object.file_system &&
+                 object.file_system->storageId == region.id;
+        },
+        target().notification_timeout));
+  }
+}
+
+// tinfo: a fresh id, REQ_STARTED of a task that goes on, no error, the volume or nothing as storageId, zeros.
+TEST_P(FormatObjects, FillsTheTaskInfo) {
+  Checks("DMRP-0897", "DMRP-0898", "DMRP-0103", "DMRP-0104", "DMRP-0105", "DMRP-0106", "DMRP-0110",
+         "DMRP-0111", "DMRP-0113", "DMRP-0114", "DMRP-0116", "DMRP-0555", "DMRP-0899",
+         third() ? "DMRP-0540" : "DMRP-0539");
+  const REGION_INFO_EX region = Storage();
+  const auto reply = session().Format(FormatOf(region, Spec()));
+  ASSERT_THAT(reply, StartsTask());
+  const TASK_INFO& task = reply->tinfo;
+  EXPECT_NE(task.id, 0);
+  EXPECT_TRUE(task.storageId == 0 || task.storageId == region.id) << task.storageId;
+  EXPECT_EQ(task.createTime, 0);
+  EXPECT_TRUE(task.clientID == 0 || task.clientID == session().client_id()) << task.clientID;
+  EXPECT_EQ(task.percentComplete, 0U);
+  EXPECT_EQ(task.type, PROGRESS_UNKNOWN);
+  EXPECT_EQ(task.error, 0);
+  EXPECT_EQ(task.tflag, 0U);
+  EndOf(session(), task);
+}
+
+// Only type, unit, flags and label of fsSpec count.
+TEST_P(FormatObjects, IgnoresTheOtherMembersOfTheSpec) {
+  Checks("DMRP-0297", "DMRP-0521");
+  const REGION_INFO_EX region = Storage();
+  FILE_SYSTEM_INFO spec = Spec(u"NOISE");
+  spec.id = lab().DiskId(0);
+  spec.storageId = -7;
+  spec.totalAllocationUnits = -1;
+  spec.availableAllocationUnits = std::int64_t{1} << 62;
+  spec.lastKnownState = 77;
+  spec.taskId = region.id;
+  FormatAndWait(session(), region, spec);
+  const FileSystemOnDisk disk = OnDisk(region);
+  EXPECT_EQ(disk.fs_type(), GetParam().type);
+  EXPECT_EQ(disk.label, "NOISE");
+  EXPECT_EQ(disk.unit, GetParam().unit);
+  const auto object = FileSystemOf(session(), region.id);
+  ASSERT_TRUE(object);
+  EXPECT_THAT(Disagreements(*object, disk), IsEmpty());
+  EXPECT_NE(object->id, spec.id);
+}
+
+// A volume with a file system gets the new one in its place: other type, other label, other object, never
+// two.
+TEST_P(FormatObjects, ReplacesTheFileSystemThatWasThere) {
+  Checks("DMRP-0896", "DMRP-0901", "DMRP-0083", "DMRP-0490");
+  REGION_INFO_EX region = Storage();
+  const std::int32_t other = GetParam().type == FSTYPE_NTFS ? FSTYPE_FAT : FSTYPE_NTFS;
+  Installed(session(), other);
+  FormatAndWait(session(), region, Spec(u"FIRST"));
+  const auto first = FileSystemOf(session(), region.id);
+  ASSERT_TRUE(first);
+  region = RegionNow(session(), region.id);
+  FormatAndWait(session(), region, FileSystemSpec(other, 4096, u"SECOND"));
+  const auto second = FileSystemOf(session(), region.id);
+  ASSERT_TRUE(second);
+  EXPECT_EQ(second->fsType, other);
+  EXPECT_EQ(LabelOf(*second), "SECOND");
+  const FileSystemOnDisk disk = OnDisk(region);
+  EXPECT_EQ(disk.fs_type(), other) << disk.account;
+  EXPECT_EQ(disk.label, "SECOND");
+  EXPECT_THAT(disk.problems, IsEmpty()) << disk.account;
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, FormatObjects,
+                         ::testing::ValuesIn(OverRevisions({{{}, kOnPrimary, FSTYPE_FAT, 2048},
+                                                            {{}, kOnLogical, FSTYPE_NTFS, 1024}})),
+                         FormatSetupName());
+
+}  // namespace
+}  // namespace dmrp::suites
