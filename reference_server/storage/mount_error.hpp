@@ -18,7 +18,6 @@ enum class MountErrorCode : std::uint8_t {
   kBadLetter,      ///< no letter from A to Z
   kLetterTaken,    ///< the letter leads to another volume
   kLetterFree,     ///< the letter leads nowhere
-  kNoIdentity,     ///< the volume has nothing that it could be known by (MBR disk without a signature)
   kNotNtfs,        ///< the host volume is not NTFS
   kOldNtfs,        ///< NTFS before 3.0, which has no reparse points
   kUnsoundVolume,  ///< NTFS damaged, hibernated or not closed: not changed
