@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -74,7 +75,7 @@ TEST(Process, ADescriptorIsHandedOn) {
 }
 
 TEST(Process, AStopKillsTheWholeGroupAndLeavesNoZombie) {
-  // The grandchild holds a lock on a pipe of ours; its end is seen as the end of that pipe.
+  // The grandchild holds the other end of a pipe of ours; its end is that of the pipe.
   int ends[2];
   ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
   const FileDescriptor reader(ends[0]);
@@ -94,7 +95,9 @@ TEST(Process, AStopKillsTheWholeGroupAndLeavesNoZombie) {
   EXPECT_TRUE(outcome->stopped);
   EXPECT_EQ(outcome->signal, SIGKILL);
   writer = {};
-  EXPECT_EQ(::read(reader.Get(), word.data(), word.size()), 0) << "a grandchild lives on";
+  pollfd end{reader.Get(), POLLIN, 0};
+  ASSERT_EQ(::poll(&end, 1, 10'000), 1) << "a grandchild lives on";
+  EXPECT_EQ(::read(reader.Get(), word.data(), word.size()), 0);
   EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);
   EXPECT_EQ(errno, ECHILD);
 }

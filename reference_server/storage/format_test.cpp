@@ -1,19 +1,24 @@
 // File systems made by the real programs, judged by fsck.fat, ntfsfix, ntfsinfo, ntfsresize and blkid.
 #include "reference_server/storage/format.hpp"
 
+#include "reference_server/platform/file_descriptor.hpp"
 #include "reference_server/platform/image_device.hpp"
 #include "reference_server/platform/recording_device.hpp"
 #include "reference_server/storage/disk_test_support.hpp"
 #include "reference_server/storage/little_endian.hpp"
 #include "reference_server/storage/operations.hpp"
 
+#include <array>
 #include <cerrno>
-#include <fstream>
 #include <regex>
+#include <thread>
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
 
 namespace dmrp::server {
 namespace {
@@ -29,6 +34,7 @@ class WatchedDevice final : public BlockDevice {
 
   std::optional<std::uint64_t> badRead;   ///< octet whose sector cannot be read
   std::optional<std::uint64_t> badWrite;  ///< octet whose sector cannot be written
+  bool failsOnceBooted = false;           ///< the flush after a boot sector fails
   std::uint64_t readUpTo = 0;
   std::uint64_t readOctets = 0;
 
@@ -44,11 +50,16 @@ class WatchedDevice final : public BlockDevice {
   }
   Result<void> DoWrite(std::uint64_t offset, std::span<const std::byte> data) override {
     if (Meets(badWrite, offset, data.size())) return FailErrno("writing a bad sector", EIO);
+    booted_ = data[0] == std::byte{0xEB};
     return inner_.Write(offset, data);
   }
-  Result<void> DoFlush() override { return inner_.Flush(); }
+  Result<void> DoFlush() override {
+    if (failsOnceBooted && booted_) return FailErrno("flushing", EIO);
+    return inner_.Flush();
+  }
 
   MemoryDevice& inner_;
+  bool booted_ = false;
 };
 
 constexpr std::uint64_t kStart = std::uint64_t{63} * 4096;
@@ -367,6 +378,19 @@ TEST_F(FormatTest, AWriteThatFailsLeavesTheVolumeRawOrAsItWas) {
   ExpectRaw(memory, length);
 }
 
+TEST_F(FormatTest, ABootSectorThatMayNotLastIsTakenBack) {
+  const std::uint64_t length = 8 * kMiB;
+  for (const std::int32_t type : {FSTYPE_FAT, FSTYPE_NTFS}) {
+    MemoryDevice memory = Disk(length);
+    WatchedDevice device(memory);
+    device.failsOnceBooted = true;
+    const auto made = Format(Target(device, length), {.fsType = type, .quick = true}, {}, {});
+    ASSERT_FALSE(made);
+    EXPECT_EQ(made.error().code, StorageErrorCode::kIoError);
+    ExpectRaw(memory, length);
+  }
+}
+
 TEST_F(FormatTest, ProgressRisesWithTheWorkTo100) {
   const std::uint64_t length = 200 * kMiB;
   MemoryDevice memory = Disk(length);
@@ -483,6 +507,38 @@ TEST_F(FormatTest, WithoutMemoryTheProgramWorksOnTheNodeItself) {
     EXPECT_EQ(failed.error().code, StorageErrorCode::kToolFailed);
     EXPECT_EQ(BlkidTag(path.string(), "TYPE"), "");
   }
+  std::filesystem::remove(path);
+}
+
+TEST_F(FormatTest, AnAbortKillsTheProgramThatWorksOnTheNode) {
+  const std::filesystem::path path =
+      std::filesystem::temp_directory_path() / fmt::format("format_test.{}", ::getpid());
+  const std::uint64_t length = 64 * kGiB;
+  auto device = CreateImage(path, {.sizeBytes = length});
+  ASSERT_TRUE(device);
+  // mkntfs has 65 MiB to write, we wiped 2: it is stopped with its boot sector and more in place.
+  const FileDescriptor watch(::inotify_init1(IN_CLOEXEC));
+  ASSERT_GE(::inotify_add_watch(watch.Get(), path.c_str(), IN_MODIFY), 0);
+  std::stop_source stop;
+  std::thread watcher([&] {
+    struct stat status{};
+    std::array<char, 65536> events{};
+    while (status.st_blocks < 16384) {
+      pollfd polled{watch.Get(), POLLIN, 0};
+      if (::poll(&polled, 1, 20'000) != 1) return;
+      if (::read(watch.Get(), events.data(), events.size()) < 0) return;
+      if (::stat(path.c_str(), &status) != 0) return;
+    }
+    stop.request_stop();
+  });
+  const FormatTarget target{**device, 0, length, 63, path};
+  const auto made =
+      Format(target, {.fsType = FSTYPE_NTFS, .quick = true}, {}, stop.get_token(), {.stagingLimit = 1});
+  watcher.join();
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().code, StorageErrorCode::kAborted) << made.error().ToString();
+  EXPECT_EQ(BlkidTag(path.string(), "TYPE"), "");
+  EXPECT_EQ((*device)->Read(0, kMiB).value(), Bytes(kMiB)) << "what mkntfs wrote is still there";
   std::filesystem::remove(path);
 }
 

@@ -275,7 +275,7 @@ TEST_F(OperationsTest, TheTypeOfAPartitionFollowsItsFileSystemAndNothingElseChan
   ASSERT_TRUE(MarkActive(device, second.start));
   const Region extended = Add(device, RegionKind::kExtended, 15 * kGiB);
   const Region near = Add(device, RegionKind::kLogical, kGiB);
-  const Region far = Add(device, RegionKind::kLogical, 8 * kGiB);
+  const Region far = Add(device, RegionKind::kLogical, 7 * kGiB);
   const auto type_after = [&](const Region& region, FileSystemType type) {
     const DiskLayout before = LayoutOf(device);
     const auto change = SetPartitionType(device, region.start, type);
