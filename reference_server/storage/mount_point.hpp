@@ -40,8 +40,11 @@ MountResult<std::vector<MountPoint>> ListMountPoints(const NtfsVolume& host);
 
 /// Makes a directory a mount point of the volume `target`. `folders` lead to it from the root; their case
 /// does not matter (through a mount: that of ASCII letters). The directory has to exist and to be empty, and
-/// no reparse point may lie on the way. On the device: written and flushed when it returns; a power cut
-/// during the few writes leaves the old volume, the new one, or one that is marked dirty for the checker.
+/// no reparse point may lie on the way. Written and flushed when it returns.
+///
+/// NTFS keeps such a change in two files and the parent directory; its journal is not written here. On the
+/// device a power cut between the few sectors leaves a volume that mounts, with the folder as it was, as a
+/// mount point, or as one that the index does not list yet.
 MountResult<void> AddMountPoint(const NtfsVolume& host, const std::vector<std::u16string>& folders,
                                 const Guid& target);
 
