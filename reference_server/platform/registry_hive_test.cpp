@@ -126,6 +126,26 @@ TEST(RegistryHive, AKeyThatContainsItselfIsMalformed) {
   EXPECT_EQ(read.error().kind, ErrorKind::kMalformed) << read.error().ToString();
 }
 
+TEST(RegistryHive, ValuesThatShareTheirDataCountEachTime) {
+  RegistryKey root;
+  root.values["large"] = BinaryValue(Bytes(60'000));
+  for (int i = 0; i < 100; ++i) root.values[fmt::format("small{:03}", i)] = BinaryValue(Bytes(8));
+  Bytes hive = Serialized(root);
+  // A value's record has length and place of its data at 4, its name at 20.
+  const auto record_of = [&](std::string_view name) {
+    const auto found = std::ranges::search(hive, Octets(name));
+    EXPECT_FALSE(found.empty()) << name;
+    return found.begin() - 20;
+  };
+  for (int i = 0; i < 100; ++i) {
+    std::copy_n(record_of("large") + 4, 8, record_of(fmt::format("small{:03}", i)) + 4);
+  }
+  const auto read = ParseHive(hive, {.octets = std::size_t{1} << 20});
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().kind, ErrorKind::kLimit) << read.error().ToString();
+  EXPECT_TRUE(ParseHive(hive, {.octets = std::size_t{8} << 20}));
+}
+
 TEST(RegistryHive, LimitsHold) {
   const Bytes hive = Serialized(Sample());
   for (const HiveLimits& limits : {HiveLimits{.octets = hive.size() - 1}, HiveLimits{.keys = 5},
