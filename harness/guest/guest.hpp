@@ -16,6 +16,7 @@
 #include "harness/guest/machine.hpp"
 #include "harness/guest/network.hpp"
 #include "harness/guest/qmp.hpp"
+#include "harness/guest/restart_kind.hpp"
 #include "protocol/base/error.hpp"
 
 #include <chrono>
@@ -75,12 +76,6 @@ struct AttachedDisk {
 
 /// The id of the system disk.
 inline constexpr const char* kSystemDiskId = "system";
-
-/// How a guest goes down before it comes up again.
-enum class RestartKind {
-  kClean,     ///< the server is asked to end, file systems are unmounted
-  kPowerCut,  ///< at once
-};
 
 /// Where the images of all attached disks stand still, for reading while the guest goes on writing elsewhere.
 struct FrozenDisk {

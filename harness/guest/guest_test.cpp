@@ -1,5 +1,6 @@
 // Tests that boot real guests. They print what starting took.
 #include "harness/guest/guest_fixture.hpp"
+#include "harness/guest/held_file.hpp"
 
 #include <csignal>
 #include <cstdio>
@@ -40,6 +41,22 @@ TEST_F(GuestTest, TwoClonesAreIsolatedAndDifferInTheirRandomNumbers) {
   EXPECT_EQ(Shell(second, "cat /tmp/mark 2>/dev/null; true"), "");
   EXPECT_NE(Shell(first, "head -c 16 /dev/urandom | hexdump"),
             Shell(second, "head -c 16 /dev/urandom | hexdump"));
+}
+
+TEST_F(GuestTest, AFileIsHeldUntilItIsReleased) {
+  Guest guest = Started(Bare());
+  Shell(guest, "mkdir -p /tmp/mounted && mount -t tmpfs none /tmp/mounted && echo x > /tmp/mounted/file");
+  const auto unmounted = [&] { return guest.agent().Exec({"umount", "/tmp/mounted"})->status == 0; };
+  for (const auto& [path, use] : {std::pair{"/tmp/mounted/file", HeldFile::Use::kRead},
+                                  {"/tmp/mounted/new", HeldFile::Use::kReadWrite},
+                                  {"/tmp/mounted", HeldFile::Use::kFolder}}) {
+    auto held = HeldFile::Hold(guest.agent(), path, use);
+    ASSERT_TRUE(held.has_value()) << held.error().message;
+    EXPECT_FALSE(unmounted()) << path;
+    EXPECT_TRUE(held->Release().has_value());
+  }
+  EXPECT_TRUE(unmounted());
+  EXPECT_FALSE(HeldFile::Hold(guest.agent(), "/no/such/file").has_value());
 }
 
 TEST_F(GuestTest, AHotPluggedDiskIsSeenAndGoesAgain) {

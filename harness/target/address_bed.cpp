@@ -171,6 +171,9 @@ class AddressFactory : public TestBedFactory {
       : target_(target), directory_(std::move(directory)) {}
 
   Result<std::unique_ptr<TestBed>> Start(const BedRequest& request) override {
+    if (request.system_disk) {
+      return Fail(ErrorKind::kUnsupported, "this target has no system disk of ours");
+    }
     auto bed = std::make_unique<AddressBed>(target_, directory_, launcher_);
     for (const BedDiskRequest& disk : request.disks) {
       if (auto provided = bed->Provide(disk); !provided) return tl::unexpected(provided.error());

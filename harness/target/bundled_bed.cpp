@@ -4,14 +4,13 @@
 #include "harness/target/test_bed.hpp"
 
 #include <atomic>
+#include <cstdio>
 
 #include <fmt/format.h>
 
 namespace dmrp::harness {
 
 namespace {
-
-bool HotPlugged(DiskBus bus) { return bus == DiskBus::kVirtioScsi || bus == DiskBus::kUsb; }
 
 class BundledBed : public TestBed {
  public:
@@ -21,9 +20,10 @@ class BundledBed : public TestBed {
     const std::vector<AttachedDisk> attached = guest_.disks();
     for (const DiskImage& image : images) {
       for (const AttachedDisk& disk : attached) {
-        if (disk.image.path == image.path) disks_.push_back({disk.id, disk.image.spec, {}});
+        if (disk.image.spec.serial == image.spec.serial) disks_.push_back(Described(disk));
       }
     }
+    if (const auto own = guest_.system_disk()) system_disk_ = Described(*own);
   }
 
   [[nodiscard]] rpc::Endpoint server() const override {
@@ -34,14 +34,11 @@ class BundledBed : public TestBed {
   }
 
   Result<BedDisk> Attach(const BedDiskRequest& request) override {
-    if (!HotPlugged(request.spec.bus)) {
-      return Fail(ErrorKind::kUnsupported, fmt::format("{} has no hot-plug", Name(request.spec.bus)));
-    }
     auto image = MakeImage(request, directory_);
     if (!image) return tl::unexpected(image.error());
     auto attached = guest_.AttachDisk(*image);
     if (!attached) return tl::unexpected(attached.error());
-    disks_.push_back({attached->id, attached->image.spec, {}});
+    disks_.push_back(Described(*attached));
     return disks_.back();
   }
 
@@ -59,7 +56,7 @@ class BundledBed : public TestBed {
   }
 
   Result<std::map<std::string, std::filesystem::path>> SnapshotAll() override {
-    return Copies([](const FrozenDisk&) { return true; });
+    return Copies([](const FrozenDisk& disk) { return disk.id != kSystemDiskId; });
   }
 
   Result<void> Overwrite(std::string_view id, std::uint64_t offset, const Bytes& octets,
@@ -88,6 +85,30 @@ class BundledBed : public TestBed {
     return guest_.StartServer();
   }
 
+  Result<void> InsertMedium(std::string_view id, const BedDiskRequest& request) override {
+    auto image = MakeImage(request, directory_);
+    if (!image) return tl::unexpected(image.error());
+    auto inserted = guest_.InsertMedium(id, *image);
+    if (inserted) Refresh();
+    return inserted;
+  }
+
+  Result<void> RemoveMedium(std::string_view id, bool force) override {
+    auto removed = guest_.RemoveMedium(id, force);
+    if (removed) Refresh();
+    return removed;
+  }
+
+  Result<bool> TrayOpen(std::string_view id) override { return guest_.TrayOpen(id); }
+
+  Result<void> Reboot(RestartKind kind) override {
+    auto done = guest_.Restart(kind);
+    if (done) Refresh();
+    return done;
+  }
+
+  [[nodiscard]] std::vector<std::filesystem::path> captures() const override { return guest_.captures(); }
+
   std::string ServerLog() override { return guest_.ServerLog().value_or(std::string()); }
   bool server_running() override { return guest_.server_running(); }
   Guest* guest() override { return &guest_; }
@@ -101,6 +122,28 @@ class BundledBed : public TestBed {
   }
 
  private:
+  // The disk with its place, as the kernel's path of it shows: .../host2/target2:0:1/2:0:1:0.
+  BedDisk Described(const AttachedDisk& disk) {
+    BedDisk described{disk.id, disk.image.spec, {}, {}};
+    auto link = guest_.agent().Shell(fmt::format("readlink -f /sys/block/{}/device", disk.guest_device));
+    BedDiskAddress address;
+    int channel = 0;
+    if (link && std::sscanf(link->substr(link->rfind('/') + 1).c_str(), "%d:%d:%d:%d", &address.port,
+                            &channel, &address.target, &address.lun) == 4) {
+      described.address = address;
+    }
+    return described;
+  }
+
+  void Refresh() {
+    for (const AttachedDisk& disk : guest_.disks()) {
+      for (BedDisk& known : disks_) {
+        if (known.id == disk.id) known = Described(disk);
+      }
+      if (disk.id == kSystemDiskId) system_disk_ = Described(disk);
+    }
+  }
+
   // Copies of the raw images that are wanted, all of one moment.
   Result<std::map<std::string, std::filesystem::path>> Copies(
       const std::function<bool(const FrozenDisk&)>& wanted) {
@@ -135,6 +178,8 @@ class BundledFactory : public TestBedFactory {
     if (failure) return FailErrno("create folder " + directory.string(), failure.value());
     GuestOptions options;
     options.capture = request.capture;
+    options.system_disk = request.system_disk;
+    options.server_arguments = request.server_arguments;
     for (const BedDiskRequest& disk : request.disks) {
       auto image = BundledBed::MakeImage(disk, directory);
       if (!image) return tl::unexpected(image.error());

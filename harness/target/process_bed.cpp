@@ -205,6 +205,9 @@ class ProcessFactory : public TestBedFactory {
       : target_(target), directory_(std::move(directory)) {}
 
   Result<std::unique_ptr<TestBed>> Start(const BedRequest& request) override {
+    if (request.system_disk) {
+      return Fail(ErrorKind::kUnsupported, "this target has no system disk of ours");
+    }
     const auto directory = directory_ / fmt::format("bed{}", ++beds_);
     std::error_code failure;
     std::filesystem::create_directories(directory, failure);

@@ -13,6 +13,7 @@ tl::unexpected<Error> Cannot(std::string_view what) {
 }  // namespace
 
 const BedDisk* TestBed::Find(std::string_view id) const {
+  if (system_disk_ && system_disk_->id == id) return &*system_disk_;
   auto found = std::ranges::find(disks_, id, &BedDisk::id);
   return found == disks_.end() ? nullptr : &*found;
 }
@@ -31,6 +32,12 @@ Result<void> TestBed::Overwrite(std::string_view /*id*/, std::uint64_t /*offset*
 Result<void> TestBed::Resize(std::string_view /*id*/, std::uint64_t /*size*/) {
   return Cannot("resize a disk");
 }
+Result<void> TestBed::InsertMedium(std::string_view /*id*/, const BedDiskRequest& /*request*/) {
+  return Cannot("change media");
+}
+Result<void> TestBed::RemoveMedium(std::string_view /*id*/, bool /*force*/) { return Cannot("change media"); }
+Result<bool> TestBed::TrayOpen(std::string_view /*id*/) { return Cannot("show a drive's tray"); }
+Result<void> TestBed::Reboot(RestartKind /*kind*/) { return Cannot("start the machine anew"); }
 Result<void> TestBed::Restart() { return Cannot("start the server anew"); }
 
 Result<std::map<std::string, std::filesystem::path>> TestBed::SnapshotAll() {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "harness/disks/disk_image.hpp"
+#include "harness/guest/restart_kind.hpp"
 #include "harness/target/target.hpp"
 #include "protocol/base/error.hpp"
 #include "protocol/base/text.hpp"
@@ -34,14 +35,26 @@ struct BedDiskRequest {
   PrepareImage prepare;  ///< empty: the image is as `spec` says
 };
 
+/// Where a SCSI device is, as DISK_INFO tells it.
+struct BedDiskAddress {
+  std::int32_t port = 0;
+  std::int32_t target = 0;
+  std::int32_t lun = 0;
+};
+
 struct BedDisk {
   std::string id;  ///< names the disk in this interface
   DiskSpec spec;
   std::string name;  ///< DISK_INFO.name where it is known beforehand; else empty
+  std::optional<BedDiskAddress> address = std::nullopt;  ///< where it is known
 };
 
 struct BedRequest {
   std::vector<BedDiskRequest> disks;
+  /// A system disk for the target's machine: an active NTFS partition with the server's registry, which
+  /// outlives Reboot. It is no one of disks().
+  bool system_disk = false;
+  std::vector<std::string> server_arguments;     ///< besides what the target's file says
   std::optional<std::filesystem::path> capture;  ///< where to write a packet capture, if the target can
 };
 
@@ -60,6 +73,8 @@ class TestBed {
   [[nodiscard]] virtual ClientAddress client_address() const = 0;
   [[nodiscard]] const std::vector<BedDisk>& disks() const { return disks_; }
   [[nodiscard]] const BedDisk* Find(std::string_view id) const;
+  /// Nothing unless the request asked for one. Snapshot takes its id; SnapshotAll leaves it out.
+  [[nodiscard]] const std::optional<BedDisk>& system_disk() const { return system_disk_; }
 
   virtual Result<BedDisk> Attach(const BedDiskRequest& request);
   virtual Result<void> Detach(std::string_view id);
@@ -74,6 +89,16 @@ class TestBed {
   virtual Result<void> Resize(std::string_view id, std::uint64_t size);
   /// Ends the server and starts it anew.
   virtual Result<void> Restart();
+  /// Puts a medium made as requested into an empty drive.
+  virtual Result<void> InsertMedium(std::string_view id, const BedDiskRequest& request);
+  /// Takes the medium out; kFault when the drive is locked, unless `force`.
+  virtual Result<void> RemoveMedium(std::string_view id, bool force = false);
+  /// Whether the drive's tray is open.
+  virtual Result<bool> TrayOpen(std::string_view id);
+  /// Starts the machine anew with the same disks; only with a system disk.
+  virtual Result<void> Reboot(RestartKind kind);
+  /// The files of the capture that the request asked for.
+  [[nodiscard]] virtual std::vector<std::filesystem::path> captures() const { return {}; }
   /// Whatever the server wrote to its log.
   virtual std::string ServerLog() { return {}; }
   /// Whether the server process still runs, as far as this side can tell.
@@ -83,6 +108,7 @@ class TestBed {
 
  protected:
   std::vector<BedDisk> disks_;
+  std::optional<BedDisk> system_disk_;
 };
 
 /// Makes test beds of one target.
