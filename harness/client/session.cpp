@@ -97,6 +97,7 @@ Result<std::shared_ptr<ClientHost>> ClientHost::Start(ClientHostOptions options,
   runtime.auth_type = host->options_.auth_type;
   runtime.auth_level = host->options_.auth_level;
   runtime.call_timeout = host->options_.call_timeout;
+  runtime.timers.ping_period = host->options_.ping_period;
   std::vector<rpc::Account> callers;
   for (const Account& account : host->options_.callback_accounts) {
     auto hash = rpc::HashPassword(account.password);
@@ -159,8 +160,12 @@ Result<dcom::ObjectRef> ClientHost::Activate(const Guid& iid, const SessionOptio
 Result<std::unique_ptr<Session>> ClientHost::Open(SessionOptions options) {
   auto object = Activate(InterfaceOf(options.revision).iid, options);
   if (!object) return tl::unexpected(object.error());
+  return Adopt(*std::move(object), std::move(options));
+}
+
+std::unique_ptr<Session> ClientHost::Adopt(dcom::ObjectRef object, SessionOptions options) {
   const bool initialize = options.initialize;
-  std::unique_ptr<Session> session(new Session(shared_from_this(), std::move(options), *std::move(object)));
+  std::unique_ptr<Session> session(new Session(shared_from_this(), std::move(options), std::move(object)));
   if (initialize) session->Initialize();
   return session;
 }

@@ -44,7 +44,8 @@ struct ClientHostOptions {
   std::string advertise;
   std::vector<Account> callback_accounts;  ///< who may call back
   std::chrono::milliseconds call_timeout{20'000};
-  std::string name = "client";  ///< in the history
+  std::chrono::seconds ping_period{120};  ///< how often the server is told that its objects are still wanted
+  std::string name = "client";            ///< in the history
 };
 
 /// How a session begins.
@@ -79,6 +80,8 @@ class ClientHost : public std::enable_shared_from_this<ClientHost> {
   /// Activates a server object and, unless told otherwise, calls Initialize on it. An Initialize that is
   /// refused is no failure of Open: see Session::initialized.
   Result<std::unique_ptr<Session>> Open(SessionOptions options = {});
+  /// The same over an object that was reached in another way.
+  std::unique_ptr<Session> Adopt(dcom::ObjectRef object, SessionOptions options = {});
   /// Only the activation, for the given interface.
   Result<dcom::ObjectRef> Activate(const Guid& iid, const SessionOptions& options = {});
 

@@ -81,6 +81,18 @@ Setter Milliseconds(std::chrono::milliseconds& target) {
   };
 }
 
+Setter Seconds(std::chrono::seconds& target) {
+  return [&target](const toml::node& node) -> Result<void> {
+    constexpr std::int64_t kOneHour = 3600;
+    const auto value = node.value_exact<std::int64_t>();
+    if (!value || *value < 1 || *value > kOneHour) {
+      return WrongValue(node, "seconds, 1 to 3600");
+    }
+    target = std::chrono::seconds(*value);
+    return {};
+  };
+}
+
 // A string that `parse` turns into the target's type.
 template <typename T, typename Parse>
 Setter Parsed(T& target, Parse parse) {
@@ -239,6 +251,7 @@ std::map<std::string, Section, std::less<>> Sections(const std::filesystem::path
                         {"resolver_port", Port(config.resolver_port)},
                         {"exporter_port", Port(config.exporter_port)},
                         {"advertise", Advertise(config.advertise)},
+                        {"ping_period_s", Seconds(config.ping_period)},
                         {"computer", Text(config.computer)},
                         {"domain", Text(config.domain)}};
   sections["security"] = {{"accounts_file", Parsed(config.accounts, accounts_file)},

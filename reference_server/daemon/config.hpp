@@ -34,6 +34,9 @@ struct Config {
   /// How clients reach the server, put into object references and bindings; empty: the address that a client
   /// reached. "HOST", or "HOST[PORT]" where the exporter has another port as seen from outside.
   std::vector<dcom::Advertised> advertise;
+  /// How often clients tell that they are still there ([MS-DCOM] 3.2.2); the objects of one that was silent
+  /// for three periods are dropped.
+  std::chrono::seconds ping_period{120};
   std::string computer = "DMRP-SERVER";  ///< NetBIOS names in the NTLM challenge
   std::string domain = "DMRP";
 

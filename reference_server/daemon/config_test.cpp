@@ -37,6 +37,7 @@ listen = "10.9.0.7"
 resolver_port = 1135
 exporter_port = 49664
 advertise = ["10.9.0.7", "outside.example[50000]"]
+ping_period_s = 7
 computer = "BOX"
 domain = "LAB"
 [security]
@@ -81,6 +82,7 @@ nt_hash = "a4f49c406510bdcab6824ee7c30fd852"
   ASSERT_EQ(config->advertise.size(), 2U);
   EXPECT_EQ(config->advertise[1].host, "outside.example");
   EXPECT_EQ(config->advertise[1].exporter_port, 50000);
+  EXPECT_EQ(config->ping_period.count(), 7);
   EXPECT_EQ(config->computer, "BOX");
   EXPECT_TRUE(config->allow_anonymous);
   EXPECT_EQ(config->activation_level, rpc::AuthLevel::kConnect);

@@ -48,6 +48,9 @@ dcom::Options RuntimeOptions(const Config& config) {
   options.resolver_port = config.resolver_port;
   options.exporter_port = config.exporter_port;
   options.advertised = config.advertise;
+  options.timers.ping_period = config.ping_period;
+  options.timers.set_timeout = 3 * config.ping_period;
+  options.timers.grace = 3 * config.ping_period;
   options.computer_name = config.computer;
   options.domain_name = config.domain;
   return options;

@@ -1,8 +1,12 @@
 #include "reference_server/daemon/device_watcher.hpp"
 
+#include "reference_server/platform/media.hpp"
+
 #include <array>
 #include <cerrno>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <poll.h>
@@ -10,6 +14,12 @@
 #include <unistd.h>
 
 namespace dmrp::server {
+namespace {
+
+// How often CD and DVD drives are asked whether their medium was taken out, in milliseconds.
+constexpr int kMediaPeriod = 1000;
+
+}  // namespace
 
 Result<std::unique_ptr<DeviceWatcher>> DeviceWatcher::Start(std::function<void()> changed,
                                                             std::function<void(const std::string&)> log) {
@@ -40,13 +50,22 @@ DeviceWatcher::~DeviceWatcher() {
 }
 
 void DeviceWatcher::Run() {
+  std::vector<std::string> loaded = LoadedOpticalDrives();
   while (true) {
     std::array<pollfd, 2> descriptors = {
         {{.fd = stop_fd_, .events = POLLIN, .revents = 0},
          {.fd = listener_.FileDescriptor(), .events = POLLIN, .revents = 0}}};
-    if (poll(descriptors.data(), descriptors.size(), -1) < 0 && errno != EINTR) {
+    const int ready = poll(descriptors.data(), descriptors.size(), kMediaPeriod);
+    if (ready < 0 && errno != EINTR) {
       log_("device events are not watched any more: poll failed");
       return;
+    }
+    if (ready == 0) {
+      if (auto now = LoadedOpticalDrives(); now != loaded) {
+        loaded = std::move(now);
+        changed_();
+      }
+      continue;
     }
     if (descriptors[0].revents != 0) {
       return;
@@ -61,6 +80,7 @@ void DeviceWatcher::Run() {
       continue;
     }
     changed_();
+    loaded = LoadedOpticalDrives();
   }
 }
 

@@ -10,7 +10,8 @@
 namespace dmrp::server {
 
 /// Watches the kernel's device events and reports that the storage configuration may have changed
-/// ([MS-DMRP] 3.2.6). Events that come in one burst are reported once.
+/// ([MS-DMRP] 3.2.6), and that media left CD and DVD drives, of which the kernel tells nothing. Events that
+/// come in one burst are reported once.
 class DeviceWatcher {
  public:
   /// `changed` and `log` are called from the watcher's thread. kSystem when events cannot be received.

@@ -43,6 +43,7 @@ struct CommandLine {
   std::optional<std::string> log_file;
   std::optional<std::string> activation_level;
   std::optional<std::string> call_level;
+  std::optional<unsigned> ping_period;
   bool allow_anonymous = false;
   bool anonymous_callbacks = false;
   int ready_fd = -1;
@@ -70,6 +71,9 @@ void AddOptions(CLI::App& app, CommandLine& line) {
       "--activation-level", line.activation_level,
       "Least authentication level of activations: none, connect, call, packet, integrity, privacy");
   app.add_option("--call-level", line.call_level, "Least authentication level of calls");
+  app.add_option("--ping-period", line.ping_period,
+                 "Seconds between the pings of a client; after three without one it is taken for dead [120]")
+      ->check(CLI::Range(1, 3600));
   app.add_flag("--allow-anonymous", line.allow_anonymous,
                "Accept anonymous logons (they still may not manage disks)");
   app.add_flag("--anonymous-callbacks", line.anonymous_callbacks,
@@ -129,6 +133,9 @@ Result<void> Merge(const CommandLine& line, Config& config) {
   config.exporter_port = line.exporter_port.value_or(config.exporter_port);
   if (line.log_file) {
     config.log_file = *line.log_file;
+  }
+  if (line.ping_period) {
+    config.ping_period = std::chrono::seconds(*line.ping_period);
   }
   config.allow_anonymous = config.allow_anonymous || line.allow_anonymous;
   config.callback.anonymous = config.callback.anonymous || line.anonymous_callbacks;

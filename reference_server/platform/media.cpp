@@ -1,6 +1,7 @@
 #include "reference_server/platform/media.hpp"
 
 #include "reference_server/platform/file_descriptor.hpp"
+#include "reference_server/platform/sysfs.hpp"
 
 #include <cerrno>
 
@@ -18,11 +19,15 @@ bool IsOptical(const DeviceInfo& device) {
   return device.kind == DeviceKind::kCdrom || device.kind == DeviceKind::kDvd;
 }
 
+bool HoldsDisc(const std::filesystem::path& node) {
+  const FileDescriptor fd(::open(node.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  return fd && ::ioctl(fd.Get(), CDROM_DRIVE_STATUS, CDSL_CURRENT) == CDS_DISC_OK;
+}
+
 // Whether the drive holds a medium. A disk that has lost it says so when it is opened for reading.
 bool HoldsMedium(const DeviceInfo& device) {
   if (IsOptical(device)) {
-    const FileDescriptor fd(::open(device.node.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-    return fd && ::ioctl(fd.Get(), CDROM_DRIVE_STATUS, CDSL_CURRENT) == CDS_DISC_OK;
+    return HoldsDisc(device.node);
   }
   const FileDescriptor fd(::open(device.node.c_str(), O_RDONLY | O_CLOEXEC));
   return static_cast<bool>(fd);
@@ -61,6 +66,16 @@ Result<void> EjectMedium(const DeviceInfo& device) {
     return FailErrno(fmt::format("{} kept its medium", device.name), EIO);
   }
   return {};
+}
+
+std::vector<std::string> LoadedOpticalDrives(const SystemRoots& roots) {
+  std::vector<std::string> loaded;
+  for (const std::string& name : ListDirectory(roots.sys / "block")) {
+    if (name.starts_with("sr") && HoldsDisc(roots.dev / name)) {
+      loaded.push_back(name);
+    }
+  }
+  return loaded;
 }
 
 }  // namespace dmrp::server

@@ -3,6 +3,9 @@
 #include "protocol/base/error.hpp"
 #include "reference_server/platform/device_scanner.hpp"
 
+#include <string>
+#include <vector>
+
 namespace dmrp::server {
 
 /// True for drives that open by command: CD, DVD and removable disks. A floppy drive has a lever.
@@ -13,5 +16,9 @@ namespace dmrp::server {
 /// kUnavailable when it is gone, kSystem EBUSY while somebody else has it open or mounted, kSystem with errno
 /// for what the drive itself refused.
 Result<void> EjectMedium(const DeviceInfo& device);
+
+/// The names of all CD and DVD drives that hold a medium, sorted. Asks the drives: the kernel does not
+/// announce a medium that was taken out of a drive by its button.
+[[nodiscard]] std::vector<std::string> LoadedOpticalDrives(const SystemRoots& roots = {});
 
 }  // namespace dmrp::server

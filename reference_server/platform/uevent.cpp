@@ -118,8 +118,11 @@ Result<std::vector<Uevent>> UeventListener::Take() {
 Result<void> EnableMediaPolling(std::uint32_t milliseconds) {
   // Absent without a CD driver; then there is no tray to close either.
   (void)WriteAttribute("/proc/sys/dev/cdrom/autoclose", "0");
-  return WriteAttribute("/sys/module/block/parameters/events_dfl_poll_msecs",
-                        fmt::format("{}", milliseconds));
+  const std::filesystem::path period = "/sys/module/block/parameters/events_dfl_poll_msecs";
+  if (const auto now = ReadNumber(period); now && *now != 0 && *now <= milliseconds) {
+    return {};
+  }
+  return WriteAttribute(period, fmt::format("{}", milliseconds));
 }
 
 }  // namespace dmrp::server

@@ -58,8 +58,8 @@ class UeventListener {
 };
 
 /// Makes the kernel poll removable devices for media changes every `milliseconds` (its default is not to
-/// poll at all): /sys/module/block/parameters/events_dfl_poll_msecs. Also keeps opening an empty CD drive
-/// from closing its tray.
+/// poll at all): /sys/module/block/parameters/events_dfl_poll_msecs; one that polls more often already is
+/// left alone. Also keeps opening an empty CD drive from closing its tray.
 Result<void> EnableMediaPolling(std::uint32_t milliseconds);
 
 }  // namespace dmrp::server

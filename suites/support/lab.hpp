@@ -41,6 +41,7 @@ class Lab {
 
   [[nodiscard]] harness::TestBed& bed() { return *bed_; }
   [[nodiscard]] harness::RuleMonitor& monitor() { return *monitor_; }
+  [[nodiscard]] const std::shared_ptr<harness::RuleMonitor>& monitor_pointer() const { return monitor_; }
   [[nodiscard]] harness::Findings& findings() { return *findings_; }
 
   /// The administrator's machine.
