@@ -231,8 +231,10 @@ FileSystemObject DescribeFileSystemObject(const FileSystemDescription& descripti
   object.info.availableAllocationUnits = static_cast<LONGLONG>(description.availableAllocationUnits);
   object.info.allocationUnitSize = description.allocationUnitSize;
   object.info.fsType = FsType(description.type);
+  object.info.fsflags = description.compression ? ENABLE_VOLUME_COMPRESSION : 0;
   object.info.label = Terminated(description.label);
-  object.identity = fmt::format("{}/{}", description.allocationUnitSize, description.totalAllocationUnits);
+  object.identity = fmt::format("{:x}/{}/{}", description.serialNumber, description.allocationUnitSize,
+                                description.totalAllocationUnits);
   return object;
 }
 

@@ -147,7 +147,7 @@ TEST(CanHoldFileSystem, ReservedPartitionsAndFreeSpaceCannot) {
   EXPECT_FALSE(CanHoldFileSystem(region));
 }
 
-TEST(DescribeFileSystemObject, AnotherSizeIsAnotherFileSystemAndALabelIsNot) {
+TEST(DescribeFileSystemObject, AnotherSerialNumberIsAnotherFileSystemAndALabelIsNot) {
   FileSystemDescription description;
   description.type = FileSystemType::kFat16;
   description.allocationUnitSize = 2048;
@@ -157,7 +157,7 @@ TEST(DescribeFileSystemObject, AnotherSizeIsAnotherFileSystemAndALabelIsNot) {
   EXPECT_EQ(object.info.label, std::u16string(1, u'\0'));
   description.label = u"NEW";
   EXPECT_EQ(DescribeFileSystemObject(description).identity, object.identity);
-  description.totalAllocationUnits = 2000;
+  description.serialNumber = 0x1234ABCD;
   EXPECT_NE(DescribeFileSystemObject(description).identity, object.identity);
 }
 

@@ -8,10 +8,13 @@
 #include "reference_server/methods/volume_client.hpp"
 #include "reference_server/platform/image_device.hpp"
 
+#include <chrono>
+#include <condition_variable>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -69,21 +72,54 @@ class TestDiskSource final : public DiskSource {
   ImageDiskSource images_;
 };
 
-/// A client's sink that keeps every notification.
+/// A client's sink that keeps every notification. While an asynchronous task runs, `items` is to be looked at
+/// only after AwaitEnd.
 class RecordingSink final : public NotificationSink {
  public:
   explicit RecordingSink(Revision revision) : revision_(revision) {}
   void ObjectsChanged(std::shared_ptr<const Bytes> stream, Deadline /*deadline*/, Done done) override {
     const auto read = ReadNotifications(*stream, revision_);
     EXPECT_TRUE(read.errors.empty());
-    items.insert(items.end(), read.items.begin(), read.items.end());
+    {
+      const std::scoped_lock lock(mutex_);
+      items.insert(items.end(), read.items.begin(), read.items.end());
+      changed_.notify_all();
+    }
     done(0);
+  }
+
+  /// Waits for the final notification of a task: the first that says neither REQ_STARTED nor
+  /// REQ_IN_PROGRESS.
+  TASK_INFO AwaitEnd(LdmObjectId task_id) {
+    return AwaitTask(task_id, [](const TASK_INFO& task) {
+      return task.status != REQ_STARTED && task.status != REQ_IN_PROGRESS;
+    });
+  }
+  /// Waits for a notification of the task that satisfies `wanted`.
+  TASK_INFO AwaitTask(LdmObjectId task_id, const std::function<bool(const TASK_INFO&)>& wanted) {
+    TASK_INFO found;
+    const auto seen = [&] {
+      for (const Notification& item : items) {
+        const auto* task = std::get_if<TASK_INFO>(&item.object);
+        if (task != nullptr && task->id == task_id && wanted(*task)) {
+          found = *task;
+          return true;
+        }
+      }
+      return false;
+    };
+    std::unique_lock lock(mutex_);
+    EXPECT_TRUE(changed_.wait_for(lock, std::chrono::seconds(30), seen))
+        << "no such notification of task " << task_id;
+    return found;
   }
 
   std::vector<Notification> items;
 
  private:
   const Revision revision_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
 };
 
 class MethodsTest : public testing::Test {

@@ -28,6 +28,7 @@ struct Fat {
   std::uint32_t rootCluster = 0;  // FAT32
   std::uint32_t infoSector = 0;   // FAT32
   std::string_view bootLabel;     // view into the boot sector
+  std::uint32_t serial = 0;
 };
 
 std::optional<Fat> ParseBootSector(std::span<const std::byte> boot) {
@@ -68,6 +69,7 @@ std::optional<Fat> ParseBootSector(std::span<const std::byte> boot) {
     return std::nullopt;
   }
   if (octet(label_at - 5) == 0x29) {
+    fat.serial = LoadLe<std::uint32_t>(boot, label_at - 4);
     fat.bootLabel = {reinterpret_cast<const char*>(boot.data()) + label_at, kLabelSize};
   }
   return fat;
@@ -184,6 +186,7 @@ StorageResult<std::optional<FileSystemDescription>> DescribeFat(const VolumeWind
   description.type = fat->type;
   description.totalAllocationUnits = fat->clusters;
   description.allocationUnitSize = fat->cluster;
+  description.serialNumber = fat->serial;
   const auto free = CountFree(volume, *fat);
   if (!free) return tl::unexpected(free.error());
   description.availableAllocationUnits = *free;

@@ -20,6 +20,9 @@ struct FileSystemDescription {
   std::u16string label{};                ///< without a terminating null
   /// ENABLE_VOLUME_COMPRESSION: NTFS whose root directory is compressed, so that new files are too.
   bool compression = false;
+  /// What formatting gives anew and nothing else changes: the volume serial number of NTFS and FAT, the
+  /// checksum of the date of an ISO 9660 disc; 0 where there is none.
+  std::uint64_t serialNumber = 0;
 
   friend bool operator==(const FileSystemDescription&, const FileSystemDescription&) = default;
 };

@@ -1,8 +1,10 @@
 #include "reference_server/storage/iso9660.hpp"
 
+#include "reference_server/storage/crc32.hpp"
 #include "reference_server/storage/little_endian.hpp"
 
 #include <bit>
+#include <span>
 #include <string_view>
 
 namespace dmrp::server {
@@ -16,6 +18,8 @@ constexpr std::uint8_t kSupplementary = 2;
 constexpr std::uint8_t kTerminator = 255;
 constexpr std::size_t kLabelAt = 40;
 constexpr std::size_t kLabelSize = 32;
+constexpr std::size_t kDateAt = 813;  // of the volume creation date and time
+constexpr std::size_t kDateSize = 17;
 constexpr std::size_t kEscapesAt = 88;
 
 std::u16string WithoutPadding(std::u16string label) {
@@ -66,6 +70,7 @@ StorageResult<std::optional<FileSystemDescription>> DescribeIso9660(const Volume
       iso.allocationUnitSize = LoadLe<std::uint16_t>(descriptor, 128);
       iso.totalAllocationUnits = LoadLe<std::uint32_t>(descriptor, 80);
       iso.label = PlainLabel(descriptor);
+      iso.serialNumber = Crc32(std::span(descriptor).subspan(kDateAt, kDateSize));
       if (!std::has_single_bit(iso.allocationUnitSize)) return std::optional<FileSystemDescription>{};
       found = std::move(iso);
     } else if (type == kSupplementary && found && IsJoliet(descriptor)) {

@@ -95,7 +95,8 @@ TEST(MountPoints, AreSeenByOtherPrograms) {
   EXPECT_EQ(Listed(disk.Volume()), std::vector<MountPoint>{});
   ASSERT_EQ(Succeeded(AddMountPoint(disk.Volume(), {u"Data", u"old"}, kTarget)), "");
   EXPECT_EQ(Listed(disk.Volume()), (std::vector<MountPoint>{{u"Data\\old", kTarget}}));
-  EXPECT_EQ(NtfsDisk::Ask(disk.Volume(), "ntfscat -a 0xC0 {} /Data/old | xxd -p | tr -d '\\n'"), kReparseHex);
+  EXPECT_EQ(NtfsDisk::Ask(disk.Volume(), "ntfscat -a 0xC0 {} /Data/old | od -An -v -tx1 | tr -d ' \\n'"),
+            kReparseHex);
   const std::string info = NtfsDisk::Ask(disk.Volume(), "ntfsinfo -F /Data/old {}");
   EXPECT_THAT(info, HasSubstr("REPARSE_POINT"));
   EXPECT_THAT(info, HasSubstr("0xa0000003 (mount point)"));

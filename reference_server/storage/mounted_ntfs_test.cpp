@@ -63,11 +63,12 @@ TEST_F(MountedNtfsTest, BothWaysSeeTheSame) {
   EXPECT_EQ(ListMountPoints(Volume()).value(), expected);
   Unmount();
   EXPECT_EQ(ListedFromImage(), expected);
-  EXPECT_EQ(RunTool(fmt::format("ntfscat -a 0xC0 {} /Data/old | xxd -p | tr -d '\\n'", image_.string())),
-            RunTool("printf 030000a06e0000000000620064000000") +
-                RunTool("printf '\\\\??\\\\Volume{d2d79df5-3400-11d0-b40b-00aa005ff586}\\\\' | "
-                        "iconv -t UTF-16LE | xxd -p | tr -d '\\n'") +
-                "00000000");
+  EXPECT_EQ(
+      RunTool(fmt::format("ntfscat -a 0xC0 {} /Data/old | od -An -v -tx1 | tr -d ' \\n'", image_.string())),
+      RunTool("printf 030000a06e0000000000620064000000") +
+          RunTool("printf '\\\\??\\\\Volume{d2d79df5-3400-11d0-b40b-00aa005ff586}\\\\' | "
+                  "iconv -t UTF-16LE | od -An -v -tx1 | tr -d ' \\n'") +
+          "00000000");
   Mount();
   EXPECT_EQ(ListMountPoints(Volume()).value(), expected);
   ASSERT_EQ(Succeeded(RemoveMountPoint(Volume(), {u"data", u"old"}, kTarget)), "");

@@ -29,6 +29,7 @@ struct Ntfs {
   std::uint64_t clusters = 0;  // of the volume
   std::uint64_t tableAt = 0;   // octets: $MFT
   std::uint64_t record = 0;    // octets of a file record
+  std::uint64_t serial = 0;
 };
 
 std::optional<Ntfs> ParseBootSector(std::span<const std::byte> boot) {
@@ -46,6 +47,7 @@ std::optional<Ntfs> ParseBootSector(std::span<const std::byte> boot) {
   const auto table = LoadLe<std::uint64_t>(boot, 48);
   if (table >= ntfs.clusters) return std::nullopt;
   ntfs.tableAt = table * ntfs.cluster;
+  ntfs.serial = LoadLe<std::uint64_t>(boot, 72);
   const auto record = static_cast<std::int8_t>(boot[64]);
   if (record > 0) {
     ntfs.record = static_cast<std::uint64_t>(record) * ntfs.cluster;
@@ -206,6 +208,7 @@ StorageResult<std::optional<FileSystemDescription>> DescribeNtfs(const VolumeWin
   description.type = FileSystemType::kNtfs;
   description.totalAllocationUnits = ntfs->clusters;
   description.allocationUnitSize = static_cast<std::uint32_t>(ntfs->cluster);
+  description.serialNumber = ntfs->serial;
   const auto name = ReadRecord(volume, *ntfs, kVolumeRecord);
   if (!name) return tl::unexpected(name.error());
   if (*name) description.label = VolumeName(**name);
