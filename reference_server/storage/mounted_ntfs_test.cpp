@@ -34,7 +34,10 @@ class MountedNtfsTest : public testing::Test {
     const std::string command =
         fmt::format("/bin/ntfs-3g {} {} >/dev/null 2>&1", image_.string(), root_.string());
     mounted_ = std::system(command.c_str()) == 0;
-    if (!mounted_) GTEST_SKIP() << "no FUSE mounts here";
+    if (mounted_) return;
+    // In a user namespace of one user it mounts and then ends, since it cannot drop its groups.
+    (void)!std::system(fmt::format("umount {} 2>/dev/null", root_.string()).c_str());
+    GTEST_SKIP() << "ntfs-3g cannot mount here";
   }
   void Unmount() {
     if (mounted_) RunTool(fmt::format("umount {}", root_.string()));
