@@ -21,7 +21,7 @@ const std::vector<PreparedVolume>& Prepared() {
       {45 * kMiB, 40 * kMiB, "mkfs.fat -F 32 -s 1 -n THIRTYTWO"},
       {90 * kMiB, 24 * kMiB, "mkntfs -q -F -Q -c 2048 -L 'Äpfel & ßirnen'"},
       {115 * kMiB, 24 * kMiB, "mkntfs -q -F -Q -C -c 4096"},
-      {140 * kMiB, 8 * kMiB, "mkfs.fat -F 12 -s 2"},
+      {140 * kMiB, 8 * kMiB, "mkfs.fat -F 12 -s 8"},
       {150 * kMiB, 8 * kMiB, ""},
   };
   return kVolumes;

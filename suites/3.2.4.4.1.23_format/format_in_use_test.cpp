@@ -1,9 +1,12 @@
 // Format of a volume that another process of the guest holds: without force it fails and the data stay, with
 // force the volume is formatted.
 #include "harness/guest/guest.hpp"
+#include "harness/guest/held_file.hpp"
 #include "suites/support/format_disks.hpp"
 #include "suites/support/formatting.hpp"
 #include "suites/support/prepared_volumes.hpp"
+
+#include <optional>
 
 namespace dmrp::suites {
 namespace {
@@ -17,26 +20,26 @@ class FormatInUse : public FormatRevisionTest {
                 Volumes(kFormatTable, {{1U << 20U, 64U << 20U, "mkfs.fat -F 16 -s 4 -n KEEP"}})}});
     region_ = RegionsOfType(session(), REGION_PRIMARY).front();
   }
-  // A process that keeps a file of the volume open; the file holds "precious".
+  // A program that keeps a file of the volume open; the file holds "precious". Mounted for reading only, so
+  // that the kernel writes nothing of the old file system over a new one.
   void Hold() {
     harness::AgentClient& agent = GuestOrSkip().agent();
-    Need(agent.Shell("mkdir -p /held && mount -t vfat " + DeviceOf(region_) +
-                     " /held && echo precious > /held/file && sync"));
-    holder_ =
-        Need(agent.Spawn({"/bin/sh", "-c", "exec 9</held/file; echo held >&3; exec 3>&-; exec sleep 3600"},
-                         "/tmp/holder.log"));
-    Need(agent.WaitReady(holder_));
+    const std::string device = DeviceOf(region_);
+    Need(agent.Shell("mkdir -p /held && mount -t vfat " + device +
+                     " /held && echo precious > /held/file && umount /held && mount -t vfat -o ro " + device +
+                     " /held"));
+    holder_.emplace(Need(harness::HeldFile::Hold(agent, "/held/file")));
   }
   void Release() {
-    harness::AgentClient& agent = GuestOrSkip().agent();
-    Need(agent.Signal(holder_, 9));
-    Need(agent.WaitExit(holder_));
-    agent.Shell("umount /held || umount -l /held");
+    Need(holder_->Release());
+    holder_.reset();
+    // With force the server may have done it already.
+    GuestOrSkip().agent().Shell("umount /held 2>/dev/null || true");
   }
   std::string Content() { return Need(GuestOrSkip().agent().ReadFile("/held/file")); }
 
   REGION_INFO_EX region_;
-  std::uint32_t holder_ = 0;
+  std::optional<harness::HeldFile> holder_;
 };
 
 // force FALSE: nothing is formatted unless the storage can be locked. Quick and full alike: the sentence on

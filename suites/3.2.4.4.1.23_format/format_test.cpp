@@ -161,8 +161,8 @@ TEST_P(FormatObjects, ModifiesTheStorageObjectAtTheStart) {
   EndOf(session(), reply->tinfo);
 }
 
-// Before the reply there is a new file system object, under an id that was never used, and the old one is
-// gone: a storage object has one file system.
+// Before the reply the file system object is there: a new one under an id that was never used, with the old
+// one gone, or the old one modified, since a storage object never has two.
 TEST_P(FormatObjects, CreatesAFileSystemObject) {
   Checks("DMRP-0901", "DMRP-0522", "DMRP-0525", "DMRP-0529", "DMRP-0460");
   const REGION_INFO_EX region = Storage();
@@ -172,26 +172,32 @@ TEST_P(FormatObjects, CreatesAFileSystemObject) {
   const std::uint64_t mark = session().sink().Count();
   const auto reply = session().Format(FormatOf(region, Spec()));
   ASSERT_THAT(reply, StartsTask());
-  const auto created = First(mark, [&](const ReceivedObject& object) {
-    return object.type == DMNOTIFY_FS_INFO && object.action == LDMACTION_CREATED && object.file_system &&
-           object.file_system->storageId == region.id;
+  const auto told = First(mark, [&](const ReceivedObject& object) {
+    return object.file_system && object.file_system->storageId == region.id &&
+           (object.action == LDMACTION_CREATED || (object.action == LDMACTION_MODIFIED && old));
   });
-  ASSERT_TRUE(created) << "no DMNOTIFY_FS_INFO/LDMACTION_CREATED for the partition";
-  EXPECT_TRUE(CameBefore(session().sink(), *created, reply.call.replied));
-  EXPECT_EQ(std::ranges::count(before->fileSystemList, created->id, &FILE_SYSTEM_INFO::id), 0)
-      << "the id is not new";
-  const auto now = FileSystemOf(session(), region.id);
-  ASSERT_TRUE(now);
-  EXPECT_EQ(now->id, created->id);
-  if (old) {
-    EXPECT_THAT(session().sink().Objects(mark),
-                Contains(Notifies(DMNOTIFY_FS_INFO, LDMACTION_DELETED, old->id)))
-        << "a second file system object of one partition";
-    const auto list = session().EnumLocalFileSystems();
-    ASSERT_THAT(list, Succeeds());
-    EXPECT_EQ(std::ranges::count(list->fileSystemList, old->id, &FILE_SYSTEM_INFO::id), 0);
+  ASSERT_TRUE(told) << "no DMNOTIFY_FS_INFO for the partition";
+  EXPECT_TRUE(CameBefore(session().sink(), *told, reply.call.replied));
+  if (told->action == LDMACTION_CREATED) {
+    EXPECT_EQ(std::ranges::count(before->fileSystemList, told->id, &FILE_SYSTEM_INFO::id), 0)
+        << "the id is not new";
+    if (old) {
+      EXPECT_THAT(session().sink().Objects(mark),
+                  Contains(Notifies(DMNOTIFY_FS_INFO, LDMACTION_DELETED, old->id)))
+          << "a second file system object of one partition";
+    }
+  } else {
+    EXPECT_EQ(told->id, old->id);
+    EXPECT_GT(told->lastKnownState, old->lastKnownState);
   }
   EndOf(session(), reply->tinfo);
+  SettledRegion(session(), region.id, mark);
+  const auto now = FileSystemOf(session(), region.id);
+  ASSERT_TRUE(now);
+  EXPECT_EQ(now->fsType, GetParam().type);
+  const auto after = session().EnumLocalFileSystems();
+  ASSERT_THAT(after, Succeeds());
+  EXPECT_EQ(after->fileSystemList.size(), before->fileSystemList.size() + (old ? 0 : 1));
 }
 
 // When the formatting is complete, the storage object is modified once more: its flag is gone, the state
@@ -230,8 +236,8 @@ TEST_P(FormatObjects, IsNotifiedToClientsOfBothRevisions) {
     SettledRegion(*client, region.id, 0);
     EXPECT_TRUE(client->sink().WaitFor(
         [&](const ReceivedObject& object) {
-          return object.action == LDMACTION_CREATED && object.file_system &&
-                 object.file_system->storageId == region.id;
+          return object.action != LDMACTION_DELETED && object.file_system &&
+                 object.file_system->storageId == region.id && object.file_system->fsType == GetParam().type;
         },
         target().notification_timeout));
   }

@@ -28,7 +28,7 @@ inline constexpr const char* kFormatTable =
 inline constexpr FormatPlace kOnPrimary{"Primary", "size=208M", kFormatTable, REGION_PRIMARY};
 inline constexpr FormatPlace kOnLogical{"Logical", "size=208M", kFormatTable, REGION_LOGICAL};
 inline constexpr FormatPlace kOn4Kn{"Primary4Kn", "size=96M,sector=4096",
-                                    "label: dos\nlabel-id: 0x5eed0024\nsector-size: 4096\n"
+                                    "label: dos\nlabel-id: 0x5eed0024\n"
                                     "start=256, size=16384, type=7\n",
                                     REGION_PRIMARY};
 inline constexpr FormatPlace kOnGpt{"Gpt", "size=160M",
