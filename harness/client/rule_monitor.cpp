@@ -215,8 +215,10 @@ void RuleMonitor::CheckDisk(const CallFacts& call, Revision revision, const DISK
     findings_->Expect(holds, ids, statement, text, call.number);
   };
   const bool third = revision == Revision::kIVolumeClient3;
-  expect(disk.length > 0 && disk.freeBytes >= 0 && disk.freeBytes <= disk.length, {"DMRP-0588"},
-         "a disk has a length and no more free octets than that");
+  const bool empty = (disk.deviceState & DEVICESTATE_NO_MEDIA) != 0;
+  expect((disk.length > 0 || (empty && disk.length == 0)) && disk.freeBytes >= 0 &&
+             disk.freeBytes <= disk.length,
+         {"DMRP-0588"}, "a disk has a length, unless its drive is empty, and no more free octets than that");
   if (third) {
     expect(disk.busType <= BUSTYPE_1394, {"DMRP-0189"}, "busType is one of the values listed");
     expect(disk.deviceType <= DEVICETYPE_DVD, {"DMRP-0187"}, "deviceType is one of the values listed");

@@ -65,7 +65,12 @@ Result<void> Guest::ThawDisks() {
     const std::string job = slot.overlay_node + "-commit";
     const auto mark = state.vm->qmp().Mark();
     const auto of_job = [&job](const json& data) { return data.value("device", "") == job; };
-    if (auto done = state.Do("block-commit", {{"device", slot.overlay_node}, {"job-id", job}}); !done) {
+    // The job starts at the root, which a filter may be.
+    const std::string root = slot.filters.empty() ? slot.overlay_node : slot.filters.back();
+    if (auto done = state.Do(
+            "block-commit",
+            {{"device", root}, {"top-node", slot.overlay_node}, {"base-node", slot.node}, {"job-id", job}});
+        !done) {
       return tl::unexpected(done.error());
     }
     if (auto ready = state.vm->qmp().WaitEvent(mark, "BLOCK_JOB_READY", of_job, state.deadline); !ready) {
