@@ -292,6 +292,20 @@ TEST_F(RuleMonitorTasksTest, FindsALetterThatChangesWithoutItsState) {
   EXPECT_THAT(Broken(), Contains("DMRP-0078"));
 }
 
+TEST_F(RuleMonitorTasksTest, AcceptsWhatATaskChangesAndChangesBack) {
+  Mutation mutation;
+  mutation.call = Call("Format");
+  mutation.asynchronous = true;
+  mutation.before = View();
+  mutation.after = View();
+  mutation.after.regions[1].front().lastKnownState += 2;
+  monitor_.SawMutation(mutation);
+  EXPECT_THAT(Broken(), IsEmpty());
+  mutation.asynchronous = false;
+  monitor_.SawMutation(mutation);
+  EXPECT_THAT(Broken(), Contains("DMRP-0436"));
+}
+
 TEST_F(RuleMonitorTasksTest, FindsALetterChangeThatNobodyIsToldOf) {
   Mutation mutation;
   mutation.call = Call("FreeDriveLetter");
