@@ -231,8 +231,7 @@ TEST_P(CreatePartitionAssignAndFormat, RepliesBeforeTheFormattingIsDone) {
   EXPECT_NE(region.rflags & REGION_FORMAT_IN_PROGRESS, 0U);
   EXPECT_TRUE(FileSystemOf(session(), region.id));
   EXPECT_EQ(LettersOf(region.id), std::string(1, static_cast<char>(request.letter)));
-  throttle.bytes_per_second = 0;
-  Need(GuestOrSkip().SetThrottle(lab().bed().disks().at(0).id, throttle));
+  Need(GuestOrSkip().ClearFaults(lab().bed().disks().at(0).id));
   EXPECT_EQ(EndOf(session(), reply->tinfo).status, REQ_COMPLETED);
   SettledRegion(session(), region.id, mark);
   EXPECT_EQ(OnDisk(region).label, "MADE");
