@@ -46,6 +46,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--target", type=pathlib.Path, metavar="FILE", help="certify the server that this file describes (docs/target-files.md)")
     parser.add_argument("--filter", default="", metavar="PATTERN", help="run these tests only (GoogleTest's patterns); no certificate then")
     parser.add_argument("--test", metavar="NAME", help="run this one test only")
+    parser.add_argument("--full", action="store_true", help="also the tests that only long runs make: every row of vms/geometries.toml")
     parser.add_argument("--shards", type=int, default=2, metavar="N", help="test processes side by side (2)")
     parser.add_argument("--out", type=pathlib.Path, metavar="DIR", help="the run's folder (out/<date>-<time>)")
     parser.add_argument("--list", action="store_true", help="list the tests and exit")
@@ -94,6 +95,7 @@ def environment_of(options: argparse.Namespace, folder: pathlib.Path) -> dict[st
     result = dict(os.environ)
     result["DMRP_RUN_DIR"] = str(folder)
     result["DMRP_BUILD_DIR"] = str(build_folder(options))
+    result["DMRP_FULL"] = "1" if options.full else "0"
     if options.target:
         result["DMRP_TARGET"] = str(options.target.resolve())
     return result
@@ -151,7 +153,7 @@ def write_repro(result: judge.Result, options: argparse.Namespace, folder: pathl
         place = folder / "repro" / failures.test_slug(test.name)
         place.mkdir(parents=True, exist_ok=True)
         target = str(options.target.resolve()) if options.target else None
-        description = {"test": test.name, "target": target, "run": str(folder), "source": test.source}
+        description = {"test": test.name, "target": target, "run": str(folder), "source": test.source, "full": options.full}
         (place / "repro.json").write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
 
 
@@ -169,6 +171,7 @@ def apply_repro(options: argparse.Namespace) -> None:
         description = json.loads((options.repro / "repro.json").read_text(encoding="utf-8"))
         options.filter = description["test"]
         options.shards = 1
+        options.full = options.full or bool(description.get("full"))
         if options.target is None and description.get("target"):
             options.target = pathlib.Path(description["target"])
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -202,6 +205,7 @@ def certify(arguments: list[str], out: Terminal) -> Exit:
             stored = json.loads((options.judge_again / "run.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             stored = {}
+        options.full = options.full or bool(stored.get("full"))
         path = options.target or (pathlib.Path(stored["target_file"]) if stored.get("target_file") else None)
         options.target = path if path and path.is_file() else None
         return report(out, options.judge_again, read_target(options.target)[1], options)
@@ -229,7 +233,7 @@ def certify(arguments: list[str], out: Terminal) -> Exit:
     clock = time.monotonic()
     described = {
         "target": describe_target(document, options.target), "started": f"{started:%Y-%m-%d %H:%M %z}",
-        "target_file": str(options.target.resolve()) if options.target else None,
+        "target_file": str(options.target.resolve()) if options.target else None, "full": options.full,
         "version": version(), "host": f"{platform.system()} {platform.release()} {platform.machine()}",
         "command": ["ci/certify", *arguments], "profile": document.get("profile", "strict"),
     }
