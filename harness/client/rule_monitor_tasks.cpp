@@ -193,20 +193,38 @@ void RuleMonitor::FinishTasks() {
     registered = sinks_;
   }
   for (const auto& [id, record] : tasks) {
-    if (record.method.empty() || !record.final_seen) continue;
+    if (record.method.empty()) continue;
+    auto ends = [id = id](const ReceivedObject& object) {
+      return object.task && object.id == id && IsFinal(object.task->status);
+    };
+    // A task that nobody was told the end of may still run.
+    if (!record.final_seen && std::ranges::none_of(record.sinks, [&](const auto& sink) {
+          return std::ranges::any_of(sink->Objects(), ends);
+        })) {
+      continue;
+    }
     bool progress = false;
     std::optional<REQSTATUS> status;
     std::vector<std::pair<std::shared_ptr<NotificationSink>, Trace>> told;
     for (const auto& sink : record.sinks) {
       if (std::ranges::find(registered, sink) == registered.end()) continue;
-      sink->WaitFor(
-          [id = id](const ReceivedObject& object) {
-            return object.task && object.id == id && IsFinal(object.task->status);
-          },
-          notification_limit_);
-      std::lock_guard lock(mutex_);
-      told.emplace_back(sink, traces_[sink.get()][id]);
-      progress = progress || told.back().second.progress > 0;
+      sink->WaitFor(ends, notification_limit_);
+      // What the sink has, since this monitor may not have been shown the latest yet.
+      Trace trace;
+      for (const ReceivedNotification& notification : sink->All()) {
+        for (const ReceivedObject& object : notification.objects) {
+          if (!object.task || object.id != id) continue;
+          trace.last = notification.received;
+          if (ends(object)) {
+            ++trace.finals;
+            trace.final_status = object.task->status;
+          } else {
+            ++trace.progress;
+          }
+        }
+      }
+      progress = progress || trace.progress > 0;
+      told.emplace_back(sink, trace);
     }
     for (const auto& [sink, trace] : told) {
       auto text = [&, id = id, sink = sink.get(), count = trace.finals] {

@@ -1,4 +1,8 @@
+#include "dmrp/interfaces/codec.hpp"
+#include "dmrp/interfaces/messages.hpp"
+#include "dmrp/interfaces/method_table.hpp"
 #include "harness/client/rule_monitor.hpp"
+#include "protocol/dmrp/notification.hpp"
 
 #include <algorithm>
 
@@ -18,6 +22,10 @@ class RuleMonitorTasksTest : public ::testing::Test {
   void SetUp() override {
     for (const char* name : {"one", "other"}) {
       sinks_.push_back(std::make_shared<NotificationSink>(kThird, name, History::Discarding()));
+      sinks_.back()->OnNotification(
+          [this, sink = sinks_.back().get()](const ReceivedNotification& notification) {
+            monitor_.SawNotification(*sink, notification);
+          });
       monitor_.Watch(sinks_.back());
     }
   }
@@ -47,16 +55,17 @@ class RuleMonitorTasksTest : public ::testing::Test {
     return task;
   }
   void Starts(LdmObjectId id) { monitor_.SawTask(Call("Format"), Task(id, REQ_STARTED), 0, 6); }
+  // A frame as the server sends it, with the sink's own way of passing it on to the monitor.
   void Frame(const TASK_INFO& task, std::size_t sink = 0, LDMACTION action = LDMACTION_MODIFIED) {
-    ReceivedNotification notification;
-    notification.received = std::chrono::steady_clock::now();
-    ReceivedObject object;
-    object.type = DMNOTIFY_TASK_INFO;
-    object.action = action;
-    object.id = task.id;
-    object.task = task;
-    notification.objects.push_back(object);
-    monitor_.SawNotification(*sinks_[sink], notification);
+    const std::vector<dmrp::Notification> notifications = {{action, task}};
+    ObjectsChangedRequest request;
+    request.ByteStream = WriteNotifications(notifications, Pointers::k64Bit).value();
+    ndr::Writer writer;
+    Encode(writer, request);
+    dcom::CallContext call;
+    const auto answer = sinks_[sink]->QueryInterface(IID_IDMNotify)(call, opnum::IDMNotify::ObjectsChanged,
+                                                                    std::move(writer).Take().value());
+    ASSERT_TRUE(answer);
   }
   void FrameToAll(const TASK_INFO& task) {
     for (std::size_t i = 0; i < sinks_.size(); ++i) Frame(task, i);
