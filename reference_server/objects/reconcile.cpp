@@ -54,7 +54,9 @@ std::vector<std::optional<std::size_t>> MatchRegions(const std::vector<RegionObj
   return match;
 }
 
+// Formatting begins with a new file system object (3.2.4.4.1.23), which what was made then belongs to.
 bool SameFileSystem(const FileSystemObject& known, const FileSystemObject& seen) {
+  if (seen.in_the_making && !known.in_the_making) return false;
   return known.in_the_making || (known.identity == seen.identity && known.info.fsType == seen.info.fsType);
 }
 

@@ -276,6 +276,22 @@ TEST(ReconcileLetters, TheLetterOfADriveLeadsToTheDiskWhileNoMediumCarriesIt) {
   EXPECT_EQ(state.FindLetter(u'F')->info.storageId, 0);
 }
 
+TEST(Reconcile, FormattingBeginsWithANewFileSystem) {
+  ObjectState state;
+  ObservedRegion region = Observed(REGION_PRIMARY, 0, kMiB, true);
+  state = Apply(state, ReconcileSystem(state, {SomeDisk("a", {region})}));
+  const LdmObjectId partition = state.RegionsOf(state.Disks().front().info.id).front().info.id;
+  const LdmObjectId old = state.FileSystemOn(partition)->info.id;
+  region.file_system->in_the_making = true;
+  const ChangeSet begun = ReconcileSystem(state, {SomeDisk("a", {region})});
+  state = Apply(state, begun);
+  const FileSystemObject* now = state.FileSystemOn(partition);
+  ASSERT_NE(now, nullptr);
+  EXPECT_NE(now->info.id, old);
+  EXPECT_EQ(state.FindAs<RegionObject>(partition)->info.fsId, now->info.id);
+  EXPECT_TRUE(ReconcileSystem(state, {SomeDisk("a", {region})}).empty());
+}
+
 TEST(Reconcile, WhatIsFoundAfterFormattingIsTheFileSystemThatWasBeingMade) {
   ObjectState state;
   ObservedRegion region = Observed(REGION_PRIMARY, 0, kMiB, true);
