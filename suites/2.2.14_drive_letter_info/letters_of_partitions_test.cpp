@@ -1,6 +1,7 @@
 // Drive letters (2.2.14) as their partitions are deleted, their disks pulled, and the server started anew.
 #include "suites/support/drive_letters.hpp"
 #include "suites/support/mounted_devices.hpp"
+#include "suites/support/mounted_folders.hpp"
 
 #include <algorithm>
 
@@ -15,6 +16,7 @@ class LettersOfPartitions : public LetterSetupTest {
  protected:
   /// A partition of the setup's kind in the free space of its disk: the last one of its type.
   LdmObjectId MakePartition() {
+    lab().last_images.clear();
     const Place& place = GetParam().place;
     const bool logical = place.type == REGION_LOGICAL;
     const REGION_INFO_EX free =
@@ -208,6 +210,48 @@ TEST_F(LettersAfterARestart, AreListedFromTheStart) {
   for (std::size_t i = 0; i < places.size(); ++i) Take(session, given[i], places[i]);
   EXPECT_THAT(Need(MountedDevices::Read(lab())).letters, IsEmpty());
 }
+
+// The machine itself starts anew: the mount database outlives that, a power cut too.
+class LettersAfterARebootOfTheMachine : public DriveLetterTest,
+                                        public ::testing::WithParamInterface<RestartKind> {};
+
+TEST_P(LettersAfterARebootOfTheMachine, AreListedAgain) {
+  Checks("DMRP-0513", "DMRP-0515", "DMRP-0486", "DMRP-0830", "DMRP-0846", "DMRP-0859");
+  NeedsCapability("restart");
+  StartWith({{kBlank.Spec(), Table("label: dos\nlabel-id: 0x5eed0023\nstart=2048, size=16384, type=7\n"
+                                   "start=20480, size=16384, type=7\n")}},
+            {.system_disk = true});
+  LettersAreOurs();
+  char16_t letter = 0;
+  std::string name;
+  {
+    Session& session = SessionOf(Revision::kIVolumeClient3);
+    letter = FreeLetter(session);
+    Give(session, letter, kPrimary);
+    // One that was freed does not come back.
+    Give(session, FreeLetter(session), kSecondPrimary);
+    Take(session, LettersOf(session, Storage(session, kSecondPrimary).id).front(), kSecondPrimary);
+    name = VolumeGuid(session, Storage(session, kPrimary).id);
+  }
+  const MountedDevices before = Need(MountedDevices::Read(lab()));
+
+  Need(lab().Restart(GetParam()));
+
+  Session& session = SessionOf(Revision::kIVolumeClient3);
+  EXPECT_EQ(LettersOf(session, Storage(session, kPrimary).id), std::u16string{letter});
+  EXPECT_EQ(LettersOf(session, Storage(session, kSecondPrimary).id), u"");
+  EXPECT_EQ(VolumeGuid(session, Storage(session, kPrimary).id), name);
+  const MountedDevices after = Need(MountedDevices::Read(lab()));
+  EXPECT_EQ(after.letters, before.letters);
+  EXPECT_EQ(after.names, before.names);
+  EXPECT_EQ(after.refused, before.refused);
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, LettersAfterARebootOfTheMachine,
+                         ::testing::Values(RestartKind::kClean, RestartKind::kPowerCut),
+                         [](const auto& info) {
+                           return std::string(info.param == RestartKind::kClean ? "Clean" : "PowerCut");
+                         });
 
 }  // namespace
 }  // namespace dmrp::suites

@@ -5,8 +5,6 @@
 namespace dmrp::suites {
 namespace {
 
-constexpr HRESULT kVolumeInUse = static_cast<HRESULT>(0xC10003F2);
-
 class AssignDriveLetterInUse : public VolumeInUseTest, public ::testing::WithParamInterface<LetterSetup> {
  protected:
   void SetUp() override { StartWithFileSystems(); }
@@ -17,9 +15,9 @@ class AssignDriveLetterInUse : public VolumeInUseTest, public ::testing::WithPar
   // The first revision names the code; the second only wants an error (its reading of the same table).
   void ExpectInUse(const Outcome<AssignDriveLetterReply>& reply) {
     if (third()) {
-      EXPECT_THAT(reply, RefusedAs(std::vector{kVolumeInUse}));
+      EXPECT_THAT(reply, RefusedAs(std::vector{LDM_E_VOLUME_IN_USE}));
     } else {
-      EXPECT_THAT(reply, FailsWith(kVolumeInUse));
+      EXPECT_THAT(reply, FailsWith(LDM_E_VOLUME_IN_USE));
     }
   }
 };

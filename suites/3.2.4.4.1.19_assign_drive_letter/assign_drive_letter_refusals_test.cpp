@@ -7,9 +7,6 @@
 namespace dmrp::suites {
 namespace {
 
-constexpr HRESULT kStale = static_cast<HRESULT>(0xC10003F5);
-constexpr HRESULT kBusy = static_cast<HRESULT>(0xC1000400);
-
 // What the request is spoilt with: a region that cannot have a letter is found in the view.
 struct Broken {
   const char* name;
@@ -128,7 +125,7 @@ TEST_P(AssignDriveLetterConflict, RefusesALetterThatIsTaken) {
   for (const std::uint32_t force : {NO_FORCE_OPERATION, FORCE_OPERATION}) {
     const Observation before = ObserveAll(session(), false);
     EXPECT_THAT(Assign(session(), Prepare(session(), letter, Storage(session(), kPrimary), force)),
-                RefusedAs(std::vector{kBusy}));
+                RefusedAs(std::vector{LDM_E_MOUNTPOINT_BUSY}));
     EXPECT_THAT(ObserveAll(session(), false), Unchanged(before));
   }
 }
@@ -144,7 +141,7 @@ TEST_P(AssignDriveLetterConflict, RefusesWhatAnotherClientOvertook) {
   Give(other, letter, kLogical);
   Take(other, letter, kLogical);
   const Observation before = ObserveAll(session(), false);
-  EXPECT_THAT(Assign(session(), prepared), RefusedAs(std::vector{kStale}));
+  EXPECT_THAT(Assign(session(), prepared), RefusedAs(std::vector{LDM_E_OBJECT_STALED}));
   EXPECT_THAT(ObserveAll(session(), false), Unchanged(before));
 }
 

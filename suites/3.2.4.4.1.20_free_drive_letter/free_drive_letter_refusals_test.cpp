@@ -7,8 +7,6 @@
 namespace dmrp::suites {
 namespace {
 
-constexpr HRESULT kStale = static_cast<HRESULT>(0xC10003F5);
-
 struct Broken {
   const char* name;
   const char* id;  ///< of the rule that refuses it
@@ -142,7 +140,7 @@ TEST_P(FreeDriveLetterRace, RefusesWhatAnotherClientOvertook) {
   Take(other, letter, kPrimary);
   Give(other, letter, kPrimary);
   const Observation before = ObserveAll(session, false);
-  EXPECT_THAT(Free(session, prepared), RefusedAs(std::vector{kStale}));
+  EXPECT_THAT(Free(session, prepared), RefusedAs(std::vector{LDM_E_OBJECT_STALED}));
   EXPECT_THAT(ObserveAll(session, false), Unchanged(before));
 }
 

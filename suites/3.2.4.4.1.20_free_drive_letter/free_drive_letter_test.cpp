@@ -9,11 +9,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-constexpr HRESULT kVolumeInUse = static_cast<HRESULT>(0xC10003F2);
-constexpr HRESULT kPageFileVolume = static_cast<HRESULT>(0xC10007D0);
-constexpr HRESULT kSpecialVolume = static_cast<HRESULT>(0xC10007D3);
-constexpr HRESULT kRebootPending = 0x0100040D;
-
 class FreeDriveLetter : public LetterSetupTest {
  protected:
   void SetUp() override {
@@ -122,7 +117,7 @@ class FreeDriveLetterInUse : public VolumeInUseTest, public ::testing::WithParam
   void ExpectFreed(const Outcome<FreeDriveLetterReply>& reply, char16_t letter) {
     ASSERT_THAT(reply, Succeeds());
     const DRIVE_LETTER_INFO now = LetterNow(session(), letter);
-    if (reply->result == kRebootPending) {
+    if (reply->result == LDM_S_REBOOT_PENDING) {
       EXPECT_EQ(now.dlflags, DL_PENDING_REMOVAL);
     } else {
       EXPECT_FALSE(now.isUsed);
@@ -140,7 +135,7 @@ TEST_P(FreeDriveLetterInUse, KeepsTheLetterWithoutForce) {
   HoldFileOpen(kPrimary);
   const Observation before = ObserveAll(session(), false);
   EXPECT_THAT(Free(session(), Prepare(session(), letter, Storage(session(), kPrimary))),
-              RefusedAs(std::vector{kVolumeInUse}));
+              RefusedAs(std::vector{LDM_E_VOLUME_IN_USE}));
   EXPECT_THAT(ObserveAll(session(), false), Unchanged(before));
   EXPECT_TRUE(LetterNow(session(), letter).isUsed);
 }
@@ -160,9 +155,11 @@ TEST_P(FreeDriveLetterInUse, KeepsTheLetterOfThePageFileWithoutForce) {
   const char16_t letter = FreeLetter(session());
   Give(session(), letter, kSecondPrimary);
   UseAsPageFile(kSecondPrimary);
+  EXPECT_EQ(Storage(session(), kSecondPrimary).rflags & REGION_HAS_PAGEFILE, REGION_HAS_PAGEFILE);
   const Observation before = ObserveAll(session(), false);
   EXPECT_THAT(Free(session(), Prepare(session(), letter, Storage(session(), kSecondPrimary))),
-              RefusedAs(std::vector{kVolumeInUse, kPageFileVolume, kSpecialVolume}));
+              RefusedAs(std::vector{LDM_E_VOLUME_IN_USE, LDM_E_PAGEFILE_VOLUME,
+                                    LDM_E_CRASHDUMP_PAGEFILE_BOOT_SYSTEM_VOLUME}));
   EXPECT_THAT(ObserveAll(session(), false), Unchanged(before));
 }
 
@@ -176,6 +173,48 @@ TEST_P(FreeDriveLetterInUse, TakesTheLetterOfThePageFileWithForce) {
       Free(session(), Prepare(session(), letter, Storage(session(), kSecondPrimary), FORCE_OPERATION)),
       letter);
 }
+
+// The region that holds the system directory of the target's machine.
+class FreeDriveLetterOfTheSystem : public FreeDriveLetterInUse {
+ protected:
+  void SetUp() override {
+    NeedsCapability("execute");
+    StartWith({{kMbr512.Spec(), {}}}, {.system_disk = true});
+    if (lab().bed().guest() == nullptr) {
+      GTEST_SKIP() << "needs a machine whose system disk is known";
+    }
+  }
+  REGION_INFO_EX SystemRegion() {
+    const auto regions = session().EnumDiskRegions(lab().SystemDiskId());
+    [&] { ASSERT_THAT(regions, Succeeds()); }();
+    for (const REGION_INFO_EX& region : regions->regions) {
+      if ((region.rflags & REGION_IS_SYSTEM_PARTITION) != 0) return region;
+    }
+    [&] { FAIL() << "no region of the system disk is flagged as the system's"; }();
+    throw std::logic_error("unreachable");
+  }
+};
+
+TEST_P(FreeDriveLetterOfTheSystem, NeedsForce) {
+  Checks("DMRP-0852", "DMRP-0860", "DMRP-0861", "DMRP-0028", third() ? "DMRP-1629" : "DMRP-0852");
+  const std::u16string had = LettersOf(session(), SystemRegion().id);
+  const char16_t letter = had.empty() ? FreeLetter(session()) : had.front();
+  if (had.empty()) {
+    const auto given = Assign(session(), Prepare(session(), letter, SystemRegion(), FORCE_OPERATION));
+    ASSERT_THAT(given, Succeeds());
+  }
+  const Observation before = ObserveAll(session(), false);
+  EXPECT_THAT(Free(session(), Prepare(session(), letter, SystemRegion())),
+              RefusedAs(std::vector{LDM_E_VOLUME_IN_USE, LDM_E_SYSTEM_VOLUME,
+                                    LDM_E_CRASHDUMP_PAGEFILE_BOOT_SYSTEM_VOLUME}));
+  EXPECT_THAT(ObserveAll(session(), false), Unchanged(before));
+
+  Checks("DMRP-0852", "DMRP-0860", "DMRP-0862", "DMRP-0031", "DMRP-0080",
+         third() ? "DMRP-1629" : "DMRP-0866");
+  ExpectFreed(Free(session(), Prepare(session(), letter, SystemRegion(), FORCE_OPERATION)), letter);
+}
+
+INSTANTIATE_TEST_SUITE_P(Both, FreeDriveLetterOfTheSystem, kBothRevisions, RevisionName());
 
 INSTANTIATE_TEST_SUITE_P(Both, FreeDriveLetterInUse, kBothRevisions, RevisionName());
 

@@ -1,6 +1,7 @@
 // AddAccessPath and DeleteAccessPath of both revisions: each check and each reason of 2.2.1 by itself.
 #include "harness/guest/guest.hpp"
 #include "suites/support/mounted_folders.hpp"
+#include "suites/support/prepared_volumes.hpp"
 
 #include <functional>
 #include <limits>
@@ -15,20 +16,6 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using Codes = std::vector<HRESULT>;
 
-constexpr HRESULT Ldm(std::uint32_t code) { return static_cast<HRESULT>(code); }
-constexpr HRESULT kInvalidFs = Ldm(0xC1000415);
-constexpr HRESULT kInvalidPath = Ldm(0xC1000416);
-constexpr HRESULT kDirNotEmpty = Ldm(0xC1000417);
-constexpr HRESULT kNotDrivePath = Ldm(0xC1000418);
-constexpr HRESULT kInvalidName = Ldm(0xC1000419);
-constexpr HRESULT kMediaWithoutMountPoints = Ldm(0xC100041B);
-constexpr HRESULT kDeleteNoAccess = Ldm(0xC100041C);
-constexpr HRESULT kNoAccess = Ldm(0xC10003F8);
-constexpr HRESULT kWriteProtected = Ldm(0xC10003F9);
-constexpr HRESULT kReadOnly = Ldm(0xC1000413);
-constexpr HRESULT kFileNotFound = Ldm(0xC10003FE);
-constexpr HRESULT kMountpointBusy = Ldm(0xC1000400);
-
 /// A path that cannot be mounted at; the host's letter stands for '?'.
 struct BadPath {
   const char* name;
@@ -41,17 +28,17 @@ struct BadPath {
 std::u16string Z(std::u16string_view text) { return std::u16string(text) + u'\0'; }
 
 const std::vector<BadPath>& BadPaths() {
-  static const Codes kNames = {kInvalidName, kInvalidPath};
-  static const Codes kNoFolder = {kInvalidPath, kFileNotFound};
-  static const Codes kNotThere = {kInvalidPath, kFileNotFound, kNotDrivePath};
-  static const Codes kNoName = {kInvalidName, kInvalidPath, kNotDrivePath};
+  static const Codes kNames = {LDM_E_INVALID_NAME, LDM_E_INVALID_PATH};
+  static const Codes kNoFolder = {LDM_E_INVALID_PATH, LDM_E_FILE_NOT_FOUND};
+  static const Codes kNotThere = {LDM_E_INVALID_PATH, LDM_E_FILE_NOT_FOUND, LDM_E_NOT_DRIVE_PATH};
+  static const Codes kNoName = {LDM_E_INVALID_NAME, LDM_E_INVALID_PATH, LDM_E_NOT_DRIVE_PATH};
   static const std::vector<BadPath> kPaths = {
-      {"FolderThatDoesNotExist", "DMRP-0028", Z(u"?:\\missing"), {kInvalidPath}, kNotThere},
-      {"FolderInAMissingFolder", "DMRP-0028", Z(u"?:\\missing\\folder"), {kInvalidPath}, kNotThere},
+      {"FolderThatDoesNotExist", "DMRP-0028", Z(u"?:\\missing"), {LDM_E_INVALID_PATH}, kNotThere},
+      {"FolderInAMissingFolder", "DMRP-0028", Z(u"?:\\missing\\folder"), {LDM_E_INVALID_PATH}, kNotThere},
       {"FolderInAFile", "DMRP-0028", Z(u"?:\\plain\\folder"), kNoFolder, kNotThere},
       {"File", "DMRP-0028", Z(u"?:\\plain"), kNames, kNotThere},
-      {"FolderWithAFile", "DMRP-0028", Z(u"?:\\full"), {kDirNotEmpty}, {kNotDrivePath}},
-      {"FolderWithAFolder", "DMRP-0028", Z(u"?:\\data"), {kDirNotEmpty}, {kNotDrivePath}},
+      {"FolderWithAFile", "DMRP-0028", Z(u"?:\\full"), {LDM_E_DIR_NOT_EMPTY}, {LDM_E_NOT_DRIVE_PATH}},
+      {"FolderWithAFolder", "DMRP-0028", Z(u"?:\\data"), {LDM_E_DIR_NOT_EMPTY}, {LDM_E_NOT_DRIVE_PATH}},
       {"Star", "DMRP-0028", Z(u"?:\\a*b"), kNames, kNoName},
       {"Less", "DMRP-0028", Z(u"?:\\<"), kNames, kNoName},
       {"Pipe", "DMRP-0028", Z(u"?:\\a|b"), kNames, kNoName},
@@ -60,9 +47,13 @@ const std::vector<BadPath>& BadPaths() {
       {"OnlyALetter",
        "DMRP-1502",
        Z(u"?:"),
-       {kInvalidName, kInvalidPath, kMountpointBusy, kDirNotEmpty},
+       {LDM_E_INVALID_NAME, LDM_E_INVALID_PATH, LDM_E_MOUNTPOINT_BUSY, LDM_E_DIR_NOT_EMPTY},
        kNoName},
-      {"Root", "DMRP-1502", Z(u"?:\\"), {kInvalidName, kInvalidPath, kMountpointBusy, kDirNotEmpty}, kNoName},
+      {"Root",
+       "DMRP-1502",
+       Z(u"?:\\"),
+       {LDM_E_INVALID_NAME, LDM_E_INVALID_PATH, LDM_E_MOUNTPOINT_BUSY, LDM_E_DIR_NOT_EMPTY},
+       kNoName},
       {"UnknownVolume", "DMRP-1502", Z(u"\\\\?\\Volume{5eed0061-0000-4000-8000-000000000000}\\empty"), kNames,
        kNotThere},
       {"VeryLong", "DMRP-1502", Z(u"?:\\" + std::u16string(33000, u'x')), kNames, kNoName},
@@ -140,8 +131,9 @@ TEST_P(AccessPathConditions, RefuseAFatVolumeAsHost) {
   Checks("DMRP-0028", "DMRP-1502", "DMRP-1510");
   const std::u16string path = {fat_letter(), u':', u'\\', u'e', u'm', u'p', u't', u'y', u'\0'};
   const Observation before = ObserveAll(session());
-  EXPECT_THAT(Add(session(), path, IdOf(kLogicalTarget)), RefusedAs(Codes{kInvalidFs}));
-  EXPECT_THAT(Delete(session(), IdOf(kLogicalTarget), path), RefusedAs(Codes{kInvalidFs, kNotDrivePath}));
+  EXPECT_THAT(Add(session(), path, IdOf(kLogicalTarget)), RefusedAs(Codes{LDM_E_INVALID_FS}));
+  EXPECT_THAT(Delete(session(), IdOf(kLogicalTarget), path),
+              RefusedAs(Codes{LDM_E_INVALID_FS, LDM_E_NOT_DRIVE_PATH}));
   EXPECT_THAT(ObserveAll(session()), Unchanged(before));
 }
 
@@ -150,9 +142,10 @@ TEST_P(AccessPathConditions, RefuseALetterThatIsFree) {
   Checks("DMRP-0028", "DMRP-1502", "DMRP-1510");
   std::u16string path = OnHost(u"empty");
   path[0] = FreeLetter(session());
-  EXPECT_THAT(Add(session(), path, IdOf(kLogicalTarget)), RefusedAs(Codes{kInvalidPath, kInvalidName}));
+  EXPECT_THAT(Add(session(), path, IdOf(kLogicalTarget)),
+              RefusedAs(Codes{LDM_E_INVALID_PATH, LDM_E_INVALID_NAME}));
   EXPECT_THAT(Delete(session(), IdOf(kLogicalTarget), path),
-              RefusedAs(Codes{kInvalidPath, kInvalidName, kNotDrivePath}));
+              RefusedAs(Codes{LDM_E_INVALID_PATH, LDM_E_INVALID_NAME, LDM_E_NOT_DRIVE_PATH}));
 }
 
 // A folder in which another volume is mounted already keeps that one.
@@ -160,7 +153,7 @@ TEST_P(AccessPathConditions, RefuseAFolderThatIsAMountPoint) {
   Checks("DMRP-0028", "DMRP-1502");
   ASSERT_THAT(Add(session(), OnHost(u"empty"), IdOf(kLogicalTarget)), Succeeds());
   const Observation before = ObserveAll(session());
-  EXPECT_THAT(Add(session(), OnHost(u"empty"), IdOf(kFatHost)), RefusedAs(Codes{kInvalidPath}));
+  EXPECT_THAT(Add(session(), OnHost(u"empty"), IdOf(kFatHost)), RefusedAs(Codes{LDM_E_INVALID_PATH}));
   EXPECT_THAT(ObserveAll(session()), Unchanged(before));
   EXPECT_THAT(PathsOf(session(), IdOf(kFatHost))->paths, IsEmpty());
   EXPECT_THAT(PathsOf(session(), IdOf(kLogicalTarget))->paths, SizeIs(1));
@@ -171,7 +164,7 @@ TEST_P(AccessPathConditions, RefuseAFolderBehindAMountPoint) {
   Checks("DMRP-0028", "DMRP-1502");
   ASSERT_THAT(Add(session(), OnHost(u"empty"), IdOf(kLogicalTarget)), Succeeds());
   EXPECT_THAT(Add(session(), OnHost(u"empty\\folder"), IdOf(kFatHost)),
-              RefusedAs(Codes{kInvalidPath, kInvalidFs}));
+              RefusedAs(Codes{LDM_E_INVALID_PATH, LDM_E_INVALID_FS}));
 }
 
 // The mount point of one volume is not deleted in the name of another.
@@ -179,7 +172,7 @@ TEST_P(AccessPathConditions, RefuseToDeleteTheMountPointOfAnotherVolume) {
   Checks("DMRP-0028", "DMRP-1510", "DMRP-1514");
   ASSERT_THAT(Add(session(), OnHost(u"empty"), IdOf(kLogicalTarget)), Succeeds());
   const Observation before = ObserveAll(session());
-  EXPECT_THAT(Delete(session(), IdOf(kFatHost), OnHost(u"empty")), RefusedAs(Codes{kNotDrivePath}));
+  EXPECT_THAT(Delete(session(), IdOf(kFatHost), OnHost(u"empty")), RefusedAs(Codes{LDM_E_NOT_DRIVE_PATH}));
   EXPECT_THAT(ObserveAll(session()), Unchanged(before));
   EXPECT_THAT(PathsOf(session(), IdOf(kLogicalTarget))->paths, SizeIs(1));
 }
@@ -188,7 +181,8 @@ TEST_P(AccessPathConditions, RefuseToDeleteTheMountPointOfAnotherVolume) {
 TEST_P(AccessPathConditions, RefuseToDeleteAPlainFolder) {
   Checks("DMRP-0028", "DMRP-1510");
   const Observation before = ObserveAll(session());
-  EXPECT_THAT(Delete(session(), IdOf(kLogicalTarget), OnHost(u"second")), RefusedAs(Codes{kNotDrivePath}));
+  EXPECT_THAT(Delete(session(), IdOf(kLogicalTarget), OnHost(u"second")),
+              RefusedAs(Codes{LDM_E_NOT_DRIVE_PATH}));
   EXPECT_THAT(ObserveAll(session()), Unchanged(before));
 }
 
@@ -199,14 +193,15 @@ TEST_P(AccessPathConditions, RefuseAHostThatCannotBeWritten) {
   harness::AgentClient& agent = lab().bed().guest()->agent();
   const std::string device = lab().bed().guest()->disks().at(0).guest_device;
   const auto set = [&](const char* mode) {
-    Need(agent.Shell(fmt::format("blockdev --set{0} /dev/{1} /dev/{1}1", mode, device)));
+    Need(agent.Shell(fmt::format("blockdev --set{0} /dev/{1} && blockdev --set{0} /dev/{1}1", mode, device)));
   };
   set("ro");
   const auto added = Add(session(), OnHost(u"second"), IdOf(kFatHost));
   const auto deleted = Delete(session(), IdOf(kLogicalTarget), OnHost(u"empty"));
   set("rw");
-  EXPECT_THAT(added, RefusedAs(Codes{kWriteProtected, kReadOnly, kNoAccess}));
-  EXPECT_THAT(deleted, RefusedAs(Codes{kDeleteNoAccess, kWriteProtected, kReadOnly, kNoAccess}));
+  EXPECT_THAT(added, RefusedAs(Codes{LDM_E_WRITE_PROTECTED, LDM_E_RDONLY, LDM_E_NOACCESS}));
+  EXPECT_THAT(deleted,
+              RefusedAs(Codes{LDM_E_DELETE_NOACCESS, LDM_E_WRITE_PROTECTED, LDM_E_RDONLY, LDM_E_NOACCESS}));
   EXPECT_THAT(Paths(session())->paths, SizeIs(1));
 }
 
@@ -256,8 +251,8 @@ TEST_P(AccessPathsOfRemovableMedia, AreRefused) {
       "removable-host",
       {{kMbr512.Spec(), Table("label: dos\nlabel-id: 0x5eed0062\nstart=2048, size=16384, type=7\n")},
        {harness::ParseDiskSpec("size=84M,bus=usb,media=removable").value(),
-        Formatted("label: dos\nlabel-id: 0x5eed0064\nstart=2048, size=16384, type=7\n",
-                  {{2048, 16384, "ntfs"}})}});
+        Volumes("label: dos\nlabel-id: 0x5eed0064\nstart=2048, size=16384, type=7\n",
+                {{2048 * 512, 16384 * 512, "mkntfs -q -F -Q -s 512 -p 2048 -H 255 -S 63"}})}});
   Session& session = SessionOf(GetParam());
   LdmObjectId host = 0;
   for (const REGION_INFO_EX& region : RegionsNow(session, 1)) {
@@ -273,7 +268,7 @@ TEST_P(AccessPathsOfRemovableMedia, AreRefused) {
   request.path = {letter, u':', u'\\', u'e', u'm', u'p', u't', u'y', u'\0'};
   request.targetId = target;
   EXPECT_THAT(session.Change<AddAccessPathReply>(session.interface(), "AddAccessPath", request),
-              RefusedAs(Codes{kMediaWithoutMountPoints, kInvalidPath}));
+              RefusedAs(Codes{LDM_E_MEDIA_DOESNT_SUPPORT_MOUNT_POINTS, LDM_E_INVALID_PATH}));
 }
 
 INSTANTIATE_TEST_SUITE_P(Both, AccessPathsOfRemovableMedia, kBothRevisions, RevisionName());

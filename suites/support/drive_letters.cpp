@@ -1,7 +1,6 @@
 #include "suites/support/drive_letters.hpp"
 
 #include <algorithm>
-#include <cstdio>
 
 #include <fmt/format.h>
 
@@ -25,6 +24,17 @@ constexpr std::string_view kUsbTable = R"(label: dos
 label-id: 0x5eed0020
 start=2048, size=16384, type=7
 )";
+template <typename Request>
+Request As(const LetterRequest& from) {
+  Request request;
+  request.letter = from.letter;
+  request.forceOption = from.forceOption;
+  request.letterLastKnownState = from.letterLastKnownState;
+  request.storageId = from.storageId;
+  request.storageLastKnownState = from.storageLastKnownState;
+  return request;
+}
+
 constexpr DiskKind kBlankGpt{"BlankGpt", "size=60M", PARTITIONSTYLE_GPT};
 
 }  // namespace
@@ -64,7 +74,9 @@ void DriveLetterTest::FreeAllLetters() {
     for (std::size_t disk = 0; disk < lab().bed().disks().size(); ++disk) {
       for (const REGION_INFO_EX& region : RegionsNow(session, disk)) {
         if (region.id != letter.storageId) continue;
-        const auto freed = Free(session, Prepare(session, letter.letter, region, FORCE_OPERATION));
+        const auto freed = session.Call<FreeDriveLetterReply>(
+            session.interface(), "FreeDriveLetter",
+            As<FreeDriveLetterRequest>(Prepare(session, letter.letter, region, FORCE_OPERATION)));
         [&] { ASSERT_THAT(freed, Succeeds()); }();
       }
     }
@@ -122,21 +134,6 @@ LetterRequest DriveLetterTest::Prepare(Session& session, char16_t letter, const 
           .storageLastKnownState = storage.lastKnownState};
 }
 
-namespace {
-
-template <typename Request>
-Request As(const LetterRequest& from) {
-  Request request;
-  request.letter = from.letter;
-  request.forceOption = from.forceOption;
-  request.letterLastKnownState = from.letterLastKnownState;
-  request.storageId = from.storageId;
-  request.storageLastKnownState = from.storageLastKnownState;
-  return request;
-}
-
-}  // namespace
-
 Outcome<AssignDriveLetterReply> DriveLetterTest::Assign(Session& session, const LetterRequest& request) {
   return session.Change<AssignDriveLetterReply>(session.interface(), "AssignDriveLetter",
                                                 As<AssignDriveLetterRequest>(request));
@@ -148,12 +145,16 @@ Outcome<FreeDriveLetterReply> DriveLetterTest::Free(Session& session, const Lett
 }
 
 void DriveLetterTest::Give(Session& session, char16_t letter, const Place& place) {
-  const auto given = Assign(session, Prepare(session, letter, Storage(session, place)));
+  const auto given = session.Call<AssignDriveLetterReply>(
+      session.interface(), "AssignDriveLetter",
+      As<AssignDriveLetterRequest>(Prepare(session, letter, Storage(session, place))));
   [&] { ASSERT_THAT(given, Succeeds()); }();
 }
 
 void DriveLetterTest::Take(Session& session, char16_t letter, const Place& place) {
-  const auto taken = Free(session, Prepare(session, letter, Storage(session, place)));
+  const auto taken = session.Call<FreeDriveLetterReply>(
+      session.interface(), "FreeDriveLetter",
+      As<FreeDriveLetterRequest>(Prepare(session, letter, Storage(session, place))));
   [&] { ASSERT_THAT(taken, Succeeds()); }();
 }
 
@@ -167,41 +168,6 @@ void ExpectCompletedTask(const TASK_INFO& task, const Session& session, LdmObjec
   EXPECT_EQ(task.type, PROGRESS_UNKNOWN);
   EXPECT_EQ(task.error, 0);
   EXPECT_EQ(task.tflag, 0U);
-}
-
-harness::PrepareImage Script(std::string script) {
-  return [script = std::move(script)](const std::filesystem::path& image) -> Result<void> {
-    const std::string command =
-        fmt::format("exec sh -eu -s -- '{}' >'{}.log' 2>&1", image.string(), image.string());
-    FILE* pipe = popen(command.c_str(), "w");
-    if (pipe == nullptr) return FailErrno("start sh", errno);
-    std::fwrite(script.data(), 1, script.size(), pipe);
-    if (pclose(pipe) != 0) {
-      return Fail(ErrorKind::kSystem, "the image could not be prepared, see " + image.string() + ".log");
-    }
-    return {};
-  };
-}
-
-harness::PrepareImage Formatted(std::string table, std::vector<PreparedPartition> partitions) {
-  std::string script;
-  for (const PreparedPartition& partition : partitions) {
-    script += fmt::format("truncate -s {} \"$1.part\"\n", partition.length * 512);
-    if (partition.file_system == "ntfs") {
-      script +=
-          fmt::format("mkntfs -q -F -Q -c 512 -s 512 -p {} -H 255 -S 63 \"$1.part\"\n", partition.start);
-    } else {
-      script += fmt::format("mkfs.fat -h {} \"$1.part\"\n", partition.start);
-    }
-    script += fmt::format("dd if=\"$1.part\" of=\"$1\" bs=512 seek={} conv=notrunc,sparse status=none\n",
-                          partition.start);
-    script += "rm \"$1.part\"\n";
-  }
-  return [first = Table(std::move(table)),
-          then = Script(std::move(script))](const std::filesystem::path& image) -> Result<void> {
-    if (auto done = first(image); !done) return done;
-    return then(image);
-  };
 }
 
 }  // namespace dmrp::suites

@@ -76,7 +76,7 @@ class DriveLetterTest : public ConformanceTest {
                         std::uint32_t force = NO_FORCE_OPERATION);
   static Outcome<AssignDriveLetterReply> Assign(Session& session, const LetterRequest& request);
   static Outcome<FreeDriveLetterReply> Free(Session& session, const LetterRequest& request);
-  /// Both, for tests of something else: the test ends when the call fails.
+  /// Both, for tests of something else, unwatched: the test ends when the call fails.
   void Give(Session& session, char16_t letter, const Place& place);
   void Take(Session& session, char16_t letter, const Place& place);
   /// Frees what the disks' partitions have.
@@ -113,16 +113,5 @@ MATCHER_P(RefusedAs, codes, "a refusal; of the codes of 2.2.1 those that name th
   }
   return false;
 }
-
-/// Runs host programs on an image before the target sees it: `script` is of sh, with the image as $1.
-harness::PrepareImage Script(std::string script);
-/// A disk whose table is sfdisk's script, with a file system in each partition that `file_systems` names by
-/// its number: "ntfs", "fat" (FAT12 or FAT16).
-struct PreparedPartition {
-  std::uint64_t start;   ///< in sectors of 512 octets
-  std::uint64_t length;  ///< likewise
-  std::string file_system;
-};
-harness::PrepareImage Formatted(std::string table, std::vector<PreparedPartition> partitions);
 
 }  // namespace dmrp::suites

@@ -2,6 +2,7 @@
 
 #include "harness/guest/guest.hpp"
 #include "protocol/base/text.hpp"
+#include "suites/support/prepared_volumes.hpp"
 
 #include <algorithm>
 #include <cctype>
@@ -31,6 +32,19 @@ constexpr std::string_view kGptTable = R"(label: gpt
 start=2048, size=16384, type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7
 )";
 
+std::string NtfsAt(std::uint64_t sector) {
+  return fmt::format("mkntfs -q -F -Q -c 512 -s 512 -p {} -H 255 -S 63", sector);
+}
+
+// Runs a script of sh with a file as $1.
+Result<void> RunScript(const std::string& script, const std::filesystem::path& file) {
+  FILE* pipe = popen(fmt::format("exec sh -eu -s -- '{}' 2>/dev/null", file.string()).c_str(), "w");
+  if (pipe == nullptr) return FailErrno("start sh", errno);
+  std::fwrite(script.data(), 1, script.size(), pipe);
+  if (pclose(pipe) != 0) return Fail(ErrorKind::kSystem, "a program of this script failed:\n" + script);
+  return {};
+}
+
 // Runs once on each guest. $1: its disk.
 constexpr std::string_view kMakeFolders = R"(
 [ ! -e /tmp/folders-made ] || exit 0
@@ -54,9 +68,10 @@ void MountedFolderTest::StartWithFolders() {
   NeedsCapability("images");
   StartSharedWith(
       "mounted-folders",
-      {{kBlank.Spec(), Formatted(std::string(kTable), {{kHostStart, kVolumeSectors, "ntfs"},
-                                                       {kFatStart, kVolumeSectors, "fat"},
-                                                       {kNtfsLogicalStart, kVolumeSectors, "ntfs"}})},
+      {{kBlank.Spec(), Volumes(std::string(kTable),
+                               {{kHostStart * 512, kVolumeSectors * 512, NtfsAt(kHostStart)},
+                                {kFatStart * 512, kVolumeSectors * 512, "mkfs.fat"},
+                                {kNtfsLogicalStart * 512, kVolumeSectors * 512, NtfsAt(kNtfsLogicalStart)}})},
        {kGpt.Spec(), Table(std::string(kGptTable))}});
   harness::Guest* guest = lab().bed().guest();
   if (guest == nullptr) {
@@ -65,6 +80,8 @@ void MountedFolderTest::StartWithFolders() {
   Need(guest->agent().Shell(fmt::format("set -e -- {}\n{}", guest->disks().at(0).guest_device, kMakeFolders),
                             std::chrono::seconds(30)));
   LettersAreOurs();
+  // The tests' folders change the disk before they look at it.
+  lab().last_images.clear();
   Session& session = SessionOf(Revision::kIVolumeClient3);
   host_letter_ = FreeLetter(session, 0);
   fat_letter_ = FreeLetter(session, 1);
@@ -129,16 +146,16 @@ Bytes MountedFolderTest::ReparsePointOf(const Place& host, std::string_view fold
   const std::string volume = copy.path().string() + ".volume";
   const std::string out = copy.path().string() + ".reparse";
   const auto done =
-      Script(fmt::format("dd if=\"$1\" of='{0}' bs=512 skip={2} count={3} conv=sparse status=none\n"
-                         "ntfscat -q -f -a 0xC0 '{0}' '{4}' > '{1}' || : > '{1}'\n"
-                         "rm -f '{0}'\n",
-                         volume, out, region.start / 512, region.length / 512, folder))(copy.path());
+      RunScript(fmt::format("dd if=\"$1\" of='{0}' bs=512 skip={2} count={3} conv=sparse status=none\n"
+                            "ntfscat -q -f -a 0xC0 '{0}' '{4}' > '{1}' || : > '{1}'\n"
+                            "rm -f '{0}'\n",
+                            volume, out, region.start / 512, region.length / 512, folder),
+                copy.path());
   Need(done);
   std::ifstream file(out, std::ios::binary);
   const std::string content{std::istreambuf_iterator<char>(file), {}};
   std::error_code ignored;
   std::filesystem::remove(out, ignored);
-  std::filesystem::remove(copy.path().string() + ".log", ignored);
   const auto* octets = reinterpret_cast<const std::byte*>(content.data());
   return {octets, octets + content.size()};
 }

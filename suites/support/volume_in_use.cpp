@@ -1,8 +1,7 @@
 #include "suites/support/volume_in_use.hpp"
 
 #include "harness/guest/guest.hpp"
-
-#include <csignal>
+#include "suites/support/prepared_volumes.hpp"
 
 #include <fmt/format.h>
 
@@ -22,9 +21,9 @@ start=57344, size=16384, type=6
 
 void VolumeInUseTest::StartWithFileSystems() {
   NeedsCapability("execute");
-  StartSharedWith(
-      "file-systems-in-use",
-      {{kBlank.Spec(), Formatted(std::string(kTable), {{2048, 16384, "fat"}, {57344, 16384, "fat"}})}});
+  StartSharedWith("file-systems-in-use",
+                  {{kBlank.Spec(), Volumes(std::string(kTable), {{2048 * 512, 16384 * 512, "mkfs.fat"},
+                                                                 {57344 * 512, 16384 * 512, "mkfs.fat"}})}});
   if (lab().bed().guest() == nullptr) {
     GTEST_SKIP() << "needs a machine in which a program can use a volume";
   }
@@ -48,24 +47,21 @@ void VolumeInUseTest::HoldFileOpen(const Place& place) {
   Need(agent.Shell(
       fmt::format("mkdir -p {0} && mount -t vfat {1} {0} && echo held > {0}/file", folder, DeviceOf(place))));
   let_go_ = "umount " + folder;
-  const std::string script = fmt::format("exec 4<{}/file && echo open >&{} && exec sleep 1000000", folder,
-                                         harness::agent::kReadyDescriptor);
-  holder_ = Need(agent.Spawn({"/bin/busybox", "sh", "-c", script}, "/tmp/held.log"));
-  Need(agent.WaitReady(holder_));
+  held_ = Need(harness::HeldFile::Hold(agent, folder + "/file"));
 }
 
 void VolumeInUseTest::UseAsPageFile(const Place& place) {
   const std::string device = DeviceOf(place);
   Need(lab().bed().guest()->agent().Shell(fmt::format("mkswap {0} >/dev/null && swapon {0}", device)));
   let_go_ = "swapoff " + device;
+  [&] { ASSERT_THAT(SessionOf(Revision::kIVolumeClient3).Refresh(), Succeeds()); }();
 }
 
 void VolumeInUseTest::LetGo() {
   harness::AgentClient& agent = lab().bed().guest()->agent();
-  if (holder_ != 0) {
-    Need(agent.Signal(holder_, SIGKILL));
-    Need(agent.WaitExit(holder_));
-    holder_ = 0;
+  if (held_) {
+    Need(held_->Release());
+    held_.reset();
   }
   Need(agent.Shell(let_go_));
   let_go_.clear();

@@ -1,8 +1,10 @@
 // Partitions that something in the target's machine really uses.
 #pragma once
 
+#include "harness/guest/held_file.hpp"
 #include "suites/support/drive_letters.hpp"
 
+#include <optional>
 #include <string>
 
 namespace dmrp::suites {
@@ -16,7 +18,7 @@ class VolumeInUseTest : public DriveLetterTest {
   void StartWithFileSystems();
   /// A program of the guest keeps a file of the place's file system open.
   void HoldFileOpen(const Place& place);
-  /// The guest's kernel pages to the place.
+  /// The guest's kernel pages to the place, and the server was told to look.
   void UseAsPageFile(const Place& place);
   void LetGo();
 
@@ -24,8 +26,8 @@ class VolumeInUseTest : public DriveLetterTest {
   /// The guest's device of a partition: "/dev/sda5".
   std::string DeviceOf(const Place& place);
 
-  std::string let_go_;        ///< script that undoes what was done
-  std::uint32_t holder_ = 0;  ///< process that has the file open; 0: none
+  std::string let_go_;  ///< script that undoes what was done
+  std::optional<harness::HeldFile> held_;
 };
 
 }  // namespace dmrp::suites
