@@ -286,8 +286,8 @@ Target DefaultTarget() {
       {Role::kUser, {"dmrp-user", "dmrp-User-1", "DMRP"}},
   };
   target.callback_accounts = {{"dmrp-server", "dmrp-Server-1", "DMRP"}};
-  target.capabilities = {"attach",  "detach",  "images", "uevents", "mask-uevents",
-                         "restart", "execute", "resize", "bus-ide", "bus-usb"};
+  target.capabilities = {"attach",  "detach", "images", "uevents",     "mask-uevents", "restart",
+                         "execute", "resize", "media",  "error-texts", "bus-ide",      "bus-usb"};
   return target;
 }
 

@@ -166,7 +166,9 @@ ObservedDisk DiskInventory::DescribeContents(const std::string& key, const Known
     Log(fmt::format("cannot open {}: {}", device.name, opened.error().ToString()));
     return observed;
   }
-  const auto layout = ReadLayout(**opened);
+  // A disc is one region, also one that can be started from and has a partition table for that.
+  const auto layout = IsOptical(device) ? StorageResult<DiskLayout>(WholeMedium((*opened)->Geometry()))
+                                        : ReadLayout(**opened);
   if (!layout) {
     Log(fmt::format("cannot read the table of {}: {}", device.name, layout.error().ToString()));
     return observed;

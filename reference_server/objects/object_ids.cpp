@@ -11,8 +11,8 @@ LdmObjectId ObjectIds::Next() { return next_.fetch_add(1, std::memory_order_rela
 
 LdmObjectId ObjectIds::StartOfSession() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now).count();
-  return ((static_cast<LdmObjectId>(seconds) & 0x3fffffff) << 32) | 1;
+  const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+  return ((static_cast<LdmObjectId>(milliseconds) & 0x3fffffff) << 32) | 1;
 }
 
 }  // namespace dmrp::server

@@ -91,9 +91,7 @@ TEST_P(EjectMedium, TakesItOutAndAllThatLiesOnIt) {
   ASSERT_THAT(Eject(session(), current.id, current.lastKnownState), Succeeds());
 
   const auto frames = session().sink().Objects(mark);
-  if (harness::Guest* guest = lab().bed().guest()) {
-    EXPECT_TRUE(Need(guest->TrayOpen(lab().bed().disks()[0].id))) << "the drive is still closed";
-  }
+  EXPECT_TRUE(Need(lab().bed().TrayOpen(lab().bed().disks()[0].id))) << "the drive is still closed";
   EXPECT_THAT(frames, Contains(Notifies(DMNOTIFY_DISK_INFO, LDMACTION_MODIFIED, before.id)));
   for (const REGION_INFO_EX& region : regions) {
     EXPECT_THAT(frames, Contains(Notifies(DMNOTIFY_REGION_INFO, LDMACTION_DELETED, region.id)));
@@ -174,9 +172,7 @@ TEST_P(EjectRefuses, Because) {
   wrong.spoil(request, before.view, lab().DiskId(1));
   EXPECT_THAT(Eject(session, request.diskId, request.diskLastKnownState), Refused());
   EXPECT_THAT(ObserveAll(session), Unchanged(before));
-  if (harness::Guest* guest = lab().bed().guest()) {
-    EXPECT_FALSE(Need(guest->TrayOpen(lab().bed().disks()[0].id)));
-  }
+  EXPECT_FALSE(Need(lab().bed().TrayOpen(lab().bed().disks()[0].id)));
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -228,7 +224,7 @@ TEST_P(EjectInUse, IsRefusedUntilTheMediumIsLetGo) {
     const Observation before = ObserveAll(session(), false);
     EXPECT_THAT(Eject(session(), disk.id, disk.lastKnownState), FailsWith(LDM_E_VOLUME_IN_USE));
     EXPECT_THAT(ObserveAll(session(), false), Unchanged(before));
-    EXPECT_FALSE(Need(guest->TrayOpen(lab().bed().disks()[drive].id)));
+    EXPECT_FALSE(Need(lab().bed().TrayOpen(lab().bed().disks()[drive].id)));
   }
   Need(guest->agent().Shell(
       "kill $(cat /tmp/user) && while kill -0 $(cat /tmp/user) 2>/dev/null; do :; done"));
@@ -236,7 +232,7 @@ TEST_P(EjectInUse, IsRefusedUntilTheMediumIsLetGo) {
   for (const std::size_t drive : {0U, 1U}) {
     const DISK_INFO_EX disk = DiskNow(session(), drive);
     EXPECT_THAT(Eject(session(), disk.id, disk.lastKnownState), Succeeds());
-    EXPECT_TRUE(Need(guest->TrayOpen(lab().bed().disks()[drive].id)));
+    EXPECT_TRUE(Need(lab().bed().TrayOpen(lab().bed().disks()[drive].id)));
   }
 }
 

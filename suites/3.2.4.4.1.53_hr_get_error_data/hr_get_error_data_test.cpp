@@ -1,6 +1,9 @@
 // HrGetErrorData of IVolumeClient (3.2.4.4.1.53) and IVolumeClient3 (3.2.4.4.3.56).
 #include "suites/support/conformance_test.hpp"
 
+#include <algorithm>
+#include <map>
+
 namespace dmrp::suites {
 namespace {
 
@@ -9,6 +12,11 @@ using ::testing::IsEmpty;
 // Values of the method's text; the IDL does not have them.
 constexpr DWORD kNoRemove = 0x20000;   // ERRFLAG_NOREMOVE
 constexpr DWORD kIgnoreTag = 0x40000;  // ERRFLAG_IGNORETAG
+
+// Whether the code is one of 2.2.1.
+bool LdmName(HRESULT hr) {
+  return std::ranges::any_of(LdmResults(), [&](const HresultInfo& info) { return info.value == hr; });
+}
 
 class HrGetErrorData : public RevisionTest {
  protected:
@@ -107,6 +115,90 @@ TEST_P(HrGetErrorData, HasNothingForACodeThatNobodyGot) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Both, HrGetErrorData, kBothRevisions, RevisionName());
+
+class ErrorTexts : public RevisionTest {
+ protected:
+  void SetUp() override {
+    NeedsCapability("error-texts");
+    StartWith(
+        {{kBlank.Spec(), Table("label: dos\nstart=2048, size=2048, type=7\nstart=4096, size=2048, type=7\n"
+                               "start=6144, size=2048, type=7\nstart=8192, size=16384, type=5\n"
+                               "start=10240, size=2048, type=7\n")},
+         {kMbr512.Spec(), {}},
+         {kReadOnly.Spec(), {}}});
+  }
+  // The session's client gets every refusal that a disk with a full table can give.
+  std::map<HRESULT, std::string> ProvokeRefusals() {
+    std::map<HRESULT, std::string> refusals;
+    const auto refused = [&](const auto& outcome) {
+      EXPECT_THAT(outcome, Refused());
+      refusals.emplace(outcome->result, outcome.call.text);
+    };
+    const auto regions = RegionsNow(session());
+    const auto of_type = [&](REGIONTYPE type) {
+      return *std::ranges::find(regions, type, &REGION_INFO_EX::regionType);
+    };
+    const REGION_INFO_EX primary = of_type(REGION_PRIMARY);
+    const REGION_INFO_EX extended = of_type(REGION_EXTENDED);
+    const REGION_INFO_EX free = of_type(REGION_FREE);
+    const REGION_INFO_EX inside = of_type(REGION_EXTENDED_FREE);
+    const REGION_INFO_EX elsewhere = FreeRegion(session(), 1);
+    const REGION_INFO_EX readonly = FreeRegion(session(), 2);
+    const auto create = [&](const REGION_INFO_EX& region, auto spoil) {
+      REGION_SPEC spec = Spec(region, REGION_PRIMARY, region.start, MiB(1));
+      spoil(spec);
+      refused(session().CreatePartition(spec));
+    };
+    create(elsewhere, [](REGION_SPEC& spec) { spec.diskId += 1'000'000; });
+    create(elsewhere, [](REGION_SPEC& spec) { spec.regionId += 1'000'000; });
+    create(elsewhere, [](REGION_SPEC& spec) { ++spec.lastKnownState; });
+    create(elsewhere, [&](REGION_SPEC& spec) { spec.diskId = primary.diskId; });
+    create(elsewhere, [](REGION_SPEC& spec) { spec.regionType = REGION_FREE; });
+    create(elsewhere, [](REGION_SPEC& spec) { spec.length = -1; });
+    create(elsewhere, [](REGION_SPEC& spec) { spec.length = MiB(100'000); });
+    create(elsewhere, [](REGION_SPEC& spec) { ++spec.start; });
+    create(inside, [](REGION_SPEC&) {});
+    create(primary, [](REGION_SPEC&) {});
+    create(free, [](REGION_SPEC&) {});
+    create(free, [](REGION_SPEC& spec) { spec.regionType = REGION_EXTENDED; });
+    create(readonly, [](REGION_SPEC&) {});
+    refused(session().DeletePartition(SpecOf(extended)));
+    REGION_SPEC shorter = SpecOf(primary);
+    --shorter.length;
+    refused(session().DeletePartition(shorter));
+    refused(session().MarkActivePartition(extended.id, extended.lastKnownState));
+    refused(session().Call<EjectReply>(
+        session().interface(), "Eject",
+        EjectRequest{.diskId = lab().DiskId(0), .diskLastKnownState = DiskNow(session()).lastKnownState}));
+    refused(session().GetTaskDetail(-1));
+    refused(session().Initialize());
+    return refusals;
+  }
+};
+
+// For every code that a refused call answered there is a text that explains it, another one for each code of
+// the specification.
+TEST_P(ErrorTexts, ExplainEveryCode) {
+  Checks("DMRP-1405", "DMRP-1406", "DMRP-1409", "DMRP-1411");
+  const auto refusals = ProvokeRefusals();
+  EXPECT_GE(refusals.size(), 10U) << "refusals that differ";
+  std::map<std::u16string, HRESULT> known;
+  for (const auto& [hr, call] : refusals) {
+    const auto reply = session().HrGetErrorData(hr, 0);
+    ASSERT_THAT(reply, Succeeds());
+    ASSERT_FALSE(reply->prgszw.empty()) << HresultText(hr) << " has no text; it was answered to " << call;
+    for (const auto& text : reply->prgszw) {
+      ASSERT_TRUE(text);
+      EXPECT_GT(text->size(), 2U) << HresultText(hr);
+    }
+    if (LdmName(hr)) {
+      const auto [other, fresh] = known.emplace(*reply->prgszw.front(), hr);
+      EXPECT_TRUE(fresh) << HresultText(hr) << " and " << HresultText(other->second) << " share a text";
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Both, ErrorTexts, kBothRevisions, RevisionName());
 
 }  // namespace
 }  // namespace dmrp::suites
