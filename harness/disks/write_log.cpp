@@ -103,7 +103,24 @@ Result<WriteLog> WriteLog::Read(const std::filesystem::path& file) {
   return log;
 }
 
-Result<void> WriteLog::Replay(std::size_t count, const std::filesystem::path& image) const {
+std::vector<std::size_t> WriteLog::Losable(std::size_t count) const {
+  std::vector<std::size_t> losable;
+  for (std::size_t i = 0; i < std::min(count, writes_.size()); ++i) {
+    if (writes_[i].flush) {
+      losable.clear();
+    }
+    if (writes_[i].length > 0 && !writes_[i].forced) {
+      losable.push_back(i);
+    }
+  }
+  if (!losable.empty() && losable.back() + 1 == count) {
+    losable.pop_back();
+  }
+  return losable;
+}
+
+Result<void> WriteLog::Replay(std::size_t count, const std::filesystem::path& image,
+                              std::optional<std::size_t> lost) const {
   if (count > writes_.size()) {
     return Fail(ErrorKind::kUsage, fmt::format("the log has {} entries, not {}", writes_.size(), count));
   }
@@ -112,6 +129,9 @@ Result<void> WriteLog::Replay(std::size_t count, const std::filesystem::path& im
   std::array<char, 65536> octets{};
   for (std::size_t i = 0; i < count; ++i) {
     const LoggedWrite& write = writes_[i];
+    if (lost == i) {
+      continue;
+    }
     from.seekg(static_cast<std::streamoff>(write.data));
     to.seekp(static_cast<std::streamoff>(write.offset));
     for (std::uint64_t done = 0; done < write.length;) {

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <vector>
 
 namespace dmrp::harness {
@@ -32,8 +33,13 @@ class WriteLog {
   static Result<WriteLog> Read(const std::filesystem::path& file);
 
   [[nodiscard]] const std::vector<LoggedWrite>& writes() const { return writes_; }
-  /// Puts the first `count` entries onto a raw image that holds what the disk held when the log began.
-  Result<void> Replay(std::size_t count, const std::filesystem::path& image) const;
+  /// Puts the first `count` entries onto a raw image that holds what the disk held when the log began, except
+  /// the one numbered `lost`.
+  Result<void> Replay(std::size_t count, const std::filesystem::path& image,
+                      std::optional<std::size_t> lost = std::nullopt) const;
+  /// The entries before number `count` that a power cut behind it may lose although later ones are on the
+  /// medium: writes that no flush has followed so far, and that are not the last.
+  [[nodiscard]] std::vector<std::size_t> Losable(std::size_t count) const;
 
  private:
   std::filesystem::path file_;

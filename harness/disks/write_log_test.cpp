@@ -77,6 +77,25 @@ TEST_F(WriteLogTest, ReplaysAnyPrefix) {
   EXPECT_FALSE(log->Replay(4, image_).has_value());
 }
 
+TEST_F(WriteLogTest, TellsWhatMayBeLostUntilAFlush) {
+  const std::string write = Words({0, 1, 0, 0}) + std::string(512, 'a');
+  const auto log = Read(Head(5) + write + write + Words({0, 0, 1, 0}) + write + write);
+  ASSERT_TRUE(log.has_value()) << log.error().message;
+  EXPECT_THAT(log->Losable(1), testing::IsEmpty()) << "the last is the cut before it";
+  EXPECT_THAT(log->Losable(2), testing::ElementsAre(0));
+  EXPECT_THAT(log->Losable(3), testing::IsEmpty());
+  EXPECT_THAT(log->Losable(4), testing::IsEmpty());
+  EXPECT_THAT(log->Losable(5), testing::ElementsAre(3));
+}
+
+TEST_F(WriteLogTest, LeavesALostWriteOut) {
+  const auto log = Read(kTwoWrites);
+  ASSERT_TRUE(log.has_value()) << log.error().message;
+  std::ofstream(image_, std::ios::binary) << std::string(1536, '.');
+  ASSERT_TRUE(log->Replay(3, image_, 0).has_value());
+  EXPECT_EQ(Image(), std::string(512, '.') + std::string(1024, 'b'));
+}
+
 TEST_F(WriteLogTest, ADiscardMakesZeros) {
   const auto log = Read(Head(1) + Words({1, 1, 4, 0}));
   ASSERT_TRUE(log.has_value()) << log.error().message;

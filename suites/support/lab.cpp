@@ -116,6 +116,7 @@ void Lab::KeepEvidence(const std::string& test) {
 Result<void> Lab::Restart(RestartKind kind) {
   ForgetClients();
   if (auto restarted = bed_->Reboot(kind); !restarted) return restarted;
+  monitor_->ServerRestarted();
   return FindDisks();
 }
 
