@@ -110,7 +110,7 @@ class AccessPathConditions : public MountedFolderTest, public ::testing::WithPar
 // What names no volume, partition or logical drive can neither be mounted nor unmounted, nor has it mount
 // points.
 TEST_P(AccessPathConditions, RefuseWhatIsNoVolume) {
-  Checks("DMRP-1503", "DMRP-1505", "DMRP-1511", "DMRP-1513", "DMRP-1491", "DMRP-1493", "DMRP-1482");
+  Checks("DMRP-1503", "DMRP-1505", "DMRP-1511", "DMRP-1513", "DMRP-1491", "DMRP-1493");
   ASSERT_THAT(Add(session(), OnHost(u"second"), IdOf(kLogicalTarget)), Succeeds());
   std::vector<LdmObjectId> ids = {0, -1, std::numeric_limits<LdmObjectId>::max(), lab().DiskId(0)};
   for (const REGION_INFO_EX& region : RegionsNow(session())) {

@@ -19,7 +19,7 @@ class GetVolumeDeviceName : public DriveLetterTest {
 
 // Disks, partitions and numbers that name nothing are refused.
 TEST_F(GetVolumeDeviceName, RefusesWhatIsNoDynamicVolume) {
-  Checks("DMRP-1871", "DMRP-1872", "DMRP-1869");
+  Checks("DMRP-1871", "DMRP-1872", "DMRP-1869", "DMRP-1879");
   Session& session = SessionOf(Revision::kIVolumeClient3);
   const Observation before = ObserveAll(session);
   for (const LdmObjectId id :

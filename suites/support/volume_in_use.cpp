@@ -3,6 +3,8 @@
 #include "harness/guest/guest.hpp"
 #include "suites/support/prepared_volumes.hpp"
 
+#include <utility>
+
 #include <fmt/format.h>
 
 namespace dmrp::suites {
@@ -54,7 +56,8 @@ void VolumeInUseTest::UseAsPageFile(const Place& place) {
   const std::string device = DeviceOf(place);
   Need(lab().bed().guest()->agent().Shell(fmt::format("mkswap {0} >/dev/null && swapon {0}", device)));
   let_go_ = "swapoff " + device;
-  [&] { ASSERT_THAT(SessionOf(Revision::kIVolumeClient3).Refresh(), Succeeds()); }();
+  page_file_ = true;
+  Look();
 }
 
 void VolumeInUseTest::LetGo() {
@@ -65,6 +68,12 @@ void VolumeInUseTest::LetGo() {
   }
   Need(agent.Shell(let_go_));
   let_go_.clear();
+  if (std::exchange(page_file_, false)) Look();
+}
+
+// Paging changes a region's flags, and with them its state, once the server looks.
+void VolumeInUseTest::Look() {
+  [&] { ASSERT_THAT(SessionOf(Revision::kIVolumeClient3).Refresh(), Succeeds()); }();
 }
 
 }  // namespace dmrp::suites

@@ -25,8 +25,10 @@ class VolumeInUseTest : public DriveLetterTest {
  private:
   /// The guest's device of a partition: "/dev/sda5".
   std::string DeviceOf(const Place& place);
+  void Look();
 
   std::string let_go_;  ///< script that undoes what was done
+  bool page_file_ = false;
   std::optional<harness::HeldFile> held_;
 };
 
