@@ -86,11 +86,18 @@ TEST_P(Format, LeavesTheRestOfTheDisk) {
   const ImageCopy before(Need(lab().bed().Snapshot(disk.id)), disk.spec.logical_sector);
   FormatAndWait(session(), region, Spec());
   const ImageCopy after(Need(lab().bed().Snapshot(disk.id)), disk.spec.logical_sector);
-  // The entry of the partition may change its type with the file system.
+  // The entry of the partition may change its type with the file system: in the first sectors, and for a
+  // logical drive in the first one of the extended partition.
+  const auto start = static_cast<std::uint64_t>(region.start);
   const auto end = static_cast<std::uint64_t>(region.start + region.length);
-  for (const auto& [from, to] :
-       {std::pair<std::uint64_t, std::uint64_t>{disk.spec.logical_sector * 64U, region.start},
-        {end, disk.spec.size}}) {
+  const std::uint64_t sector = disk.spec.logical_sector;
+  std::uint64_t chain = 0;
+  if (region.regionType == REGION_LOGICAL) {
+    chain = static_cast<std::uint64_t>(RegionsOfType(session(), REGION_EXTENDED).front().start);
+  }
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> parts = {{sector * 64, start}, {end, disk.spec.size}};
+  if (chain != 0) parts = {{sector * 64, chain}, {chain + sector, start}, {end, disk.spec.size}};
+  for (const auto& [from, to] : parts) {
     std::ifstream one(before.path(), std::ios::binary);
     std::ifstream other(after.path(), std::ios::binary);
     one.seekg(static_cast<std::streamoff>(from));
