@@ -1,5 +1,9 @@
 // Uninitialize of IVolumeClient (3.2.4.4.1.55) and IVolumeClient3 (3.2.4.4.3.58).
+#include "harness/guest/guest.hpp"
 #include "suites/support/conformance_test.hpp"
+
+#include <memory>
+#include <vector>
 
 namespace dmrp::suites {
 namespace {
@@ -102,6 +106,51 @@ TEST_P(Uninitialize, HappensByItselfWhenAClientIsLost) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Both, Uninitialize, kBothRevisions, RevisionName());
+
+class SilentClients : public ConformanceTest {};
+
+// A client that says nothing any more, though its machine still answers, is collected by the ping rules of
+// DCOM: the server lets go of its IDMNotify without having had to call it. One that pings stays.
+TEST_F(SilentClients, AreCollected) {
+  Checks("DMRP-1454", "DMRP-0506");
+  Start({kMbr512});
+  harness::Guest* guest = lab().bed().guest();
+  if (guest == nullptr) {
+    GTEST_SKIP() << "the target's ping period is its own, and may be minutes";
+  }
+  lab().ForgetClients();
+  Need(guest->StopServer());
+  Need(guest->StartServer({"--ping-period", "1"}));
+  lab().monitor().ServerRestarted();
+  const harness::ClientHostOptions usual =
+      Need(lab().NewHost(*target().Find(harness::Role::kAdministrator)))->options();
+  const auto host_with = [&](std::chrono::seconds period) {
+    harness::ClientHostOptions options = usual;
+    options.ping_period = period;
+    return Need(ClientHost::Start(std::move(options), lab().monitor_pointer(), Run::Current().history()));
+  };
+  auto silent_host = host_with(std::chrono::hours(1));
+  auto lively_host = host_with(std::chrono::seconds(1));
+  std::vector<std::unique_ptr<Session>> silent;
+  std::vector<std::unique_ptr<Session>> lively;
+  for (const Revision revision : {Revision::kIVolumeClient, Revision::kIVolumeClient3}) {
+    silent.push_back(
+        Need(silent_host->Open({.revision = revision, .name = "silent", .account = {}, .auth_level = {}})));
+    lively.push_back(
+        Need(lively_host->Open({.revision = revision, .name = "lively", .account = {}, .auth_level = {}})));
+    ASSERT_TRUE(silent.back()->initialized());
+    ASSERT_TRUE(lively.back()->initialized());
+    lab().monitor().Unwatch(silent.back()->sink());
+  }
+  for (const auto& client : silent) {
+    EXPECT_EQ(client->sink().WaitUnreferenced(std::chrono::seconds(15)), dcom::Unreferenced::kReleased);
+    EXPECT_FALSE(client->CallRaw(client->interface(), 3, {}).answered()) << "its object went with it";
+  }
+  for (const auto& client : lively) {
+    EXPECT_THAT(client->RescanDisks(), Succeeds());
+    EXPECT_FALSE(client->sink().WaitUnreferenced(std::chrono::milliseconds(0))) << "this one pings";
+  }
+}
 
 }  // namespace
 }  // namespace dmrp::suites
