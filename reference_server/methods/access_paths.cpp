@@ -143,6 +143,11 @@ Outcome<std::vector<COUNTED_STRING>> EnumerateAccessPaths(DiskManagementServer& 
 }
 
 Outcome<FolderPath> FindFolder(DiskManagementServer& server, std::u16string_view path) {
+  const auto terminated =
+      Validate({{LDM_E_INVALID_NAME, "the path ends with a null", [&] { return path.ends_with(u'\0'); }}});
+  if (!terminated) {
+    return tl::unexpected(terminated.error());
+  }
   auto parsed = ParseAccessPath(path);
   if (!parsed) {
     return Reject(parsed.error());

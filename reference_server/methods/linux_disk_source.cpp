@@ -36,6 +36,15 @@ bool DisksAreProbed(const std::filesystem::path& sys) {
   return true;
 }
 
+// The kernel's partition for an extended one is as short as its first sectors, so that no logical drive
+// overlaps it.
+std::uint64_t KernelLength(const Region& region, const DiskGeometry& geometry) {
+  constexpr std::uint64_t kExtendedLength = 1024;
+  return region.kind == RegionKind::kExtended
+             ? std::min(region.length, std::max<std::uint64_t>(kExtendedLength, geometry.bytesPerSector))
+             : region.length;
+}
+
 }  // namespace
 
 std::vector<DeviceInfo> LinuxDiskSource::Scan() { return scanner_.Scan(); }
@@ -48,7 +57,7 @@ Result<void> LinuxDiskSource::PublishLayout(const DeviceInfo& device, const Disk
   std::vector<KernelPartition> wanted;
   for (const Region& region : layout.regions) {
     if (region.kernelNumber != 0) {
-      wanted.push_back({region.kernelNumber, region.start, region.length});
+      wanted.push_back({region.kernelNumber, region.start, KernelLength(region, device.geometry)});
     }
   }
   return SyncKernelPartitions(device.node, device.name, wanted, roots_.sys);
