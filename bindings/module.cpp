@@ -51,4 +51,5 @@ PYBIND11_MODULE(_dmrp, module) {
       py::arg("value"), "The name of a result code, \"0x...\" for one that has none.");
   dmrp::bindings::BindSession(module);
   dmrp::bindings::BindTestBed(module);
+  dmrp::bindings::BindWatched(module);
 }

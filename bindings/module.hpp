@@ -21,5 +21,6 @@ T Take(Result<T> result) {
 
 void BindSession(pybind11::module_& module);
 void BindTestBed(pybind11::module_& module);
+void BindWatched(pybind11::module_& module);
 
 }  // namespace dmrp::bindings

@@ -4,6 +4,7 @@ import tempfile
 
 from dmrp import _dmrp
 from dmrp.client import connect
+from dmrp.watched import Watch
 
 
 def read_layout(image, sector=512):
@@ -62,6 +63,14 @@ class Guest:
                   "clsid": self.settings["class_id"], "callback_address": address, "advertise": advertise,
                   "callback_port": 135, "callback_accounts": self.settings["callback_accounts"], **options}
         return connect(self.host, **chosen)
+
+    def watch(self, role="administrator", timeout=20.0, notification_limit=5.0):
+        """A dmrp.watched.Watch on this guest: sessions whose every call the rule monitor judges."""
+        address, advertise = self._bed.client_address()
+        return Watch(_dmrp.WatchedHost(
+            host=self.host, port=self.port, clsid=self.settings["class_id"], account=self.settings["accounts"][role],
+            listen_address=address, advertise=advertise, callback_accounts=self.settings["callback_accounts"],
+            timeout=timeout, notification_limit=notification_limit))
 
     @property
     def callback_address(self):
