@@ -31,7 +31,8 @@ const std::vector<BadPath>& BadPaths() {
   static const Codes kNames = {LDM_E_INVALID_NAME, LDM_E_INVALID_PATH};
   static const Codes kNoFolder = {LDM_E_INVALID_PATH, LDM_E_FILE_NOT_FOUND};
   static const Codes kNotThere = {LDM_E_INVALID_PATH, LDM_E_FILE_NOT_FOUND, LDM_E_NOT_DRIVE_PATH};
-  static const Codes kNoName = {LDM_E_INVALID_NAME, LDM_E_INVALID_PATH, LDM_E_NOT_DRIVE_PATH};
+  static const Codes kNoName = {LDM_E_INVALID_NAME, LDM_E_INVALID_PATH, LDM_E_FILE_NOT_FOUND,
+                                LDM_E_NOT_DRIVE_PATH};
   static const std::vector<BadPath> kPaths = {
       {"FolderThatDoesNotExist", "DMRP-0028", Z(u"?:\\missing"), {LDM_E_INVALID_PATH}, kNotThere},
       {"FolderInAMissingFolder", "DMRP-0028", Z(u"?:\\missing\\folder"), {LDM_E_INVALID_PATH}, kNotThere},
@@ -57,10 +58,10 @@ const std::vector<BadPath>& BadPaths() {
       {"UnknownVolume", "DMRP-1502", Z(u"\\\\?\\Volume{5eed0061-0000-4000-8000-000000000000}\\empty"), kNames,
        kNotThere},
       {"VeryLong", "DMRP-1502", Z(u"?:\\" + std::u16string(33000, u'x')), kNames, kNoName},
-      {"ParentOfTheRoot", "DMRP-1502", Z(u"?:\\..\\empty"), kNames, kNotThere},
+      {"ParentOfTheRoot", "DMRP-1502", Z(u"?:\\..\\empty"), kNames, kNoName},
       // 2.2.19 and the methods' parameter tables: the count includes a null at the end.
-      {"WithoutANull", "DMRP-1501", u"?:\\empty", kNames, kNotThere},
-      {"WithANullInside", "DMRP-1501", u"?:\\emp\0ty\0"s, kNames, kNotThere},
+      {"WithoutANull", "DMRP-1501", u"?:\\empty", kNames, kNoName},
+      {"WithANullInside", "DMRP-1501", u"?:\\emp\0ty\0"s, kNames, kNoName},
   };
   return kPaths;
 }
