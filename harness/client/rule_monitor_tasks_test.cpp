@@ -14,6 +14,7 @@ namespace {
 
 using ::testing::Contains;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 constexpr Revision kThird = Revision::kIVolumeClient3;
 
@@ -201,6 +202,16 @@ TEST_F(RuleMonitorTasksTest, FindsAnErrorThatDoesNotFitTheStatus) {
   task.error = 0;
   Frame(task);
   EXPECT_THAT(Broken(), Contains("DMRP-0110"));
+}
+
+TEST_F(RuleMonitorTasksTest, TheTenStepsOfWindowsAreNoFlood) {
+  Starts(9);
+  for (std::uint32_t percent = 0; percent < 100; percent += 10) {
+    FrameToAll(Task(9, REQ_IN_PROGRESS, percent));
+  }
+  FrameToAll(Task(9, REQ_COMPLETED, 100));
+  monitor_.Finish();
+  EXPECT_THAT(Broken(), Not(Contains("DMRP-0553")));
 }
 
 TEST_F(RuleMonitorTasksTest, FindsAFlood) {

@@ -55,10 +55,6 @@ Outcome<T> OnNtfs(DiskManagementServer& server, const VolumeTarget& host, bool w
 // For work without a value of its own.
 struct Done {};
 
-Outcome<void> CheckTerminated(std::u16string_view path) {
-  return Validate({{LDM_E_INVALID_NAME, "the path ends in a null", [&] { return path.ends_with(u'\0'); }}});
-}
-
 LdmObjectId RegionOf(const ObjectState& state, const DiskInventory::Volume& volume) {
   const DiskObject* disk = state.FindDiskByKey(volume.disk_key);
   if (disk == nullptr) {
@@ -201,9 +197,6 @@ Outcome<void> AddAccessPath(DiskManagementServer& server, const AddAccessPathReq
   if (!target) {
     return tl::unexpected(target.error());
   }
-  if (auto terminated = CheckTerminated(request.path); !terminated) {
-    return terminated;
-  }
   if (auto possible = CheckMountTarget(*target); !possible) {
     return possible;
   }
@@ -218,9 +211,6 @@ Outcome<void> DeleteAccessPath(DiskManagementServer& server, const DeleteAccessP
   const auto target = FindVolumeTarget(server, request.volumeId);
   if (!target) {
     return tl::unexpected(target.error());
-  }
-  if (auto terminated = CheckTerminated(request.path); !terminated) {
-    return terminated;
   }
   const auto folder = FindFolder(server, request.path);
   if (!folder) {
