@@ -1,6 +1,9 @@
 #include "harness/client/session.hpp"
 
+#include "protocol/base/text.hpp"
+
 #include <atomic>
+#include <cstring>
 
 #include <fmt/format.h>
 
@@ -155,6 +158,31 @@ Result<dcom::ObjectRef> ClientHost::Activate(const Guid& iid, const SessionOptio
   if (!object) record["error"] = ErrorJson(object.error());
   history_->Write("call", std::move(record));
   return object;
+}
+
+Result<Bytes> ClientHost::Call(const dcom::ObjectRef& object, const InterfaceInfo& interface,
+                               const MethodInfo& method, Bytes stub, const std::string& text) {
+  const std::size_t first_frame = frames_->Position();
+  const std::string request = ToHex(stub);
+  auto answer = object.Call(method.opnum, std::move(stub));
+  nlohmann::json record{{"test", history_->test()},
+                        {"seq", history_->NextCall()},
+                        {"interface", interface.name},
+                        {"method", method.name},
+                        {"opnum", method.opnum},
+                        {"request", {{"stub", request}}},
+                        {"text", fmt::format("{}::{} {}", interface.name, method.name, text)},
+                        {"frames", frames_->Since(first_frame)}};
+  std::uint32_t result = 0;
+  if (!answer) {
+    record["error"] = ErrorJson(answer.error());
+  } else if (answer->size() >= sizeof(result)) {
+    std::memcpy(&result, &(*answer)[answer->size() - sizeof(result)], sizeof(result));
+    record["reply"] = {{"stub", ToHex(*answer)}};
+    record["hresult"] = fmt::format("{:#010x}", result);
+  }
+  history_->Write("call", std::move(record));
+  return answer;
 }
 
 Result<std::unique_ptr<Session>> ClientHost::Open(SessionOptions options) {

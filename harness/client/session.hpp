@@ -84,6 +84,10 @@ class ClientHost : public std::enable_shared_from_this<ClientHost> {
   std::unique_ptr<Session> Adopt(dcom::ObjectRef object, SessionOptions options = {});
   /// Only the activation, for the given interface.
   Result<dcom::ObjectRef> Activate(const Guid& iid, const SessionOptions& options = {});
+  /// Calls a method of an object that is part of no session, IDMRemoteServer, and records the call. `text`
+  /// says what is asked; the answer ends in the method's HRESULT.
+  Result<Bytes> Call(const dcom::ObjectRef& object, const InterfaceInfo& interface, const MethodInfo& method,
+                     Bytes stub, const std::string& text);
 
   [[nodiscard]] dcom::Runtime& runtime() { return *runtime_; }
   [[nodiscard]] const ClientHostOptions& options() const { return options_; }

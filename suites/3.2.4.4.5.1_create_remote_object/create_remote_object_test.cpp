@@ -52,11 +52,11 @@ class CreateRemoteObject : public ConformanceTest {
   HRESULT Create(const dcom::ObjectRef& object, const CreateRemoteObjectRequest& request) {
     ndr::Writer writer;
     Encode(writer, request);
-    return CreateRaw(object, Need(std::move(writer).Take()));
+    return CreateRaw(object, Need(std::move(writer).Take()), ToUtf8(request.RemoteComputerName));
   }
-  HRESULT CreateRaw(const dcom::ObjectRef& object, Bytes stub) {
-    const Bytes answer =
-        Need(object.Call(kIDMRemoteServer.Find("CreateRemoteObject")->opnum, std::move(stub)));
+  HRESULT CreateRaw(const dcom::ObjectRef& object, Bytes stub, const std::string& name) {
+    const Bytes answer = Need(host_->Call(
+        object, kIDMRemoteServer, *kIDMRemoteServer.Find("CreateRemoteObject"), std::move(stub), name));
     ndr::Reader reader(answer);
     CreateRemoteObjectReply reply;
     Decode(reader, reply);
@@ -143,7 +143,7 @@ TEST_F(CreateRemoteObject, TakesAllKindsOfNames) {
   writer.PutConformance(name.size(), "RemoteComputerName");
   writer.PutText(name);
   auto object = Need(Activate());
-  EXPECT_GE(CreateRaw(object, Need(std::move(writer).Take())), 0);
+  EXPECT_GE(CreateRaw(object, Need(std::move(writer).Take()), OtherAddress()), 0);
 
   for (const std::string& wrong :
        {std::string("nobody.invalid"), std::string("\\\\"), std::string(), std::string("10.9.0.250")}) {
@@ -167,6 +167,7 @@ TEST_F(CreateRemoteObject, IsTheOnlyMethod) {
     EXPECT_EQ(answer.error().kind, ErrorKind::kFault) << opnum << ": " << answer.error().ToString();
   }
   EXPECT_EQ(object.Call(4, {}).error().status, kOpnumRange);
+  EXPECT_GE(Create(object, Named(OtherAddress())), 0);
 }
 
 // Who may not manage disks may be handed IDMRemoteServer and use it, but none of the volume interfaces behind
