@@ -70,12 +70,12 @@ bool DiskLayout::SameTable(const DiskLayout& other) const {
          signature == other.signature && disk_guid == other.disk_guid && partitions == other.partitions;
 }
 
-const DiskPartition* DiskLayout::Find(unsigned number) const {
+const DiskPartition* DiskLayout::Find(unsigned number) const& {
   const auto found = std::ranges::find(partitions, number, &DiskPartition::number);
   return found == partitions.end() ? nullptr : &*found;
 }
 
-const DiskPartition* DiskLayout::FindAt(std::uint64_t start) const {
+const DiskPartition* DiskLayout::FindAt(std::uint64_t start) const& {
   const DiskPartition* found = nullptr;
   for (const DiskPartition& partition : partitions) {
     if (partition.start == start && (found == nullptr || !partition.IsExtended())) found = &partition;

@@ -59,10 +59,12 @@ struct DiskLayout {
 
   /// Whether two layouts hold the same table; reader and problems do not count.
   [[nodiscard]] bool SameTable(const DiskLayout& other) const;
-  /// The partition of that number, or null.
-  [[nodiscard]] const DiskPartition* Find(unsigned number) const;
+  /// The partition of that number, or null. Not of a layout that is gone with the expression.
+  [[nodiscard]] const DiskPartition* Find(unsigned number) const&;
+  const DiskPartition* Find(unsigned number) const&& = delete;
   /// The partition that starts at that byte, the innermost one if an extended partition does too; or null.
-  [[nodiscard]] const DiskPartition* FindAt(std::uint64_t start) const;
+  [[nodiscard]] const DiskPartition* FindAt(std::uint64_t start) const&;
+  const DiskPartition* FindAt(std::uint64_t start) const&& = delete;
 };
 
 /// Every point in which two readers' accounts differ, one sentence each; members that one of them cannot tell

@@ -90,7 +90,8 @@ TEST_P(CreatePartition, ReturnsTheIdOfTheNewRegion) {
   ASSERT_NE(made, after.end()) << "no region has the id " << reply->tinfo.storageId;
   EXPECT_EQ(made->regionType, REGION_PRIMARY);
   EXPECT_EQ(std::ranges::count(before, made->id, &REGION_INFO_EX::id), 0) << "the id is not new";
-  const auto added = LayoutOf().FindAt(static_cast<std::uint64_t>(made->start));
+  const harness::DiskLayout layout = LayoutOf();
+  const auto* added = layout.FindAt(static_cast<std::uint64_t>(made->start));
   ASSERT_NE(added, nullptr);
   EXPECT_EQ(static_cast<std::int64_t>(added->length), made->length);
 }
