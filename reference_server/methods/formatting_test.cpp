@@ -188,6 +188,22 @@ TEST_F(FormattingTest, ChecksAllBeforeAPartitionIsMade) {
             }),
             LDM_E_OBJECT_STALED);
   EXPECT_EQ(refused([](auto& changed) { changed.fsSpec.label = u"a|b\0"s; }), LDM_E_BAD_LABEL);
+  const REGION_INFO_EX other = Region(REGION_PRIMARY);
+  const auto letter_state = [this] { return server->model().State()->FindLetter(u'F')->info.lastKnownState; };
+  AssignDriveLetterReply assigned;
+  ASSERT_EQ(client->AssignDriveLetter(late_call,
+                                      {.letter = u'F',
+                                       .forceOption = 0,
+                                       .letterLastKnownState = letter_state(),
+                                       .storageId = other.id,
+                                       .storageLastKnownState = other.lastKnownState},
+                                      assigned),
+            0);
+  EXPECT_EQ(refused([&](auto& changed) {
+              changed.letter = u'F';
+              changed.letterLastKnownState = letter_state();
+            }),
+            LDM_E_MOUNTPOINT_BUSY);
   EXPECT_EQ(refused([](auto& changed) { changed.partitionSpec.regionType = REGION_EXTENDED; }),
             LDM_E_INVALID_FIELD);
   CreatePartitionAssignAndFormatExRequest extended;
