@@ -40,6 +40,54 @@ HRESULT HresultOf(StorageErrorCode code) {
       return LDM_E_NOT_EMPTY;
     case StorageErrorCode::kDiskTooSmall:
       return LDM_E_SPC_SETUP_FAIL;
+    case StorageErrorCode::kNotDynamic:
+      return LDM_E_NOTVMDISK;
+    case StorageErrorCode::kOtherGroup:
+      return LDM_E_DISK_OTHER_DG;
+    case StorageErrorCode::kGroupMismatch:
+      return LDM_E_LDM_E_DG_MISMATCH;
+    case StorageErrorCode::kGroupChanged:
+      return LDM_E_CONFIG;
+    case StorageErrorCode::kDatabaseFull:
+      return LDM_E_DB_FULL;
+    case StorageErrorCode::kDamagedGroup:
+      return LDM_E_DB_INCONSISTENT;
+    case StorageErrorCode::kTooManyVolumes:
+      return LDM_E_MAX_VOL;
+    case StorageErrorCode::kNoSpace:
+      return LDM_E_SPC_SETUP_FAIL;
+    case StorageErrorCode::kFragmented:
+      return LDM_E_HOLE;
+    case StorageErrorCode::kNotAdjacent:
+      return LDM_E_GRW_SETUP_FAIL;
+    case StorageErrorCode::kUnequalMembers:
+      return LDM_E_DIFF_SIZE;
+    case StorageErrorCode::kTooManyMembers:
+      return LDM_E_MAX_PLEX;
+    case StorageErrorCode::kTooFewMembers:
+      return LDM_E_INVALID_FIELD;
+    case StorageErrorCode::kSameDisk:
+      return LDM_E_ASSOC;
+    case StorageErrorCode::kWrongLayout:
+      return LDM_E_INVALID;
+    case StorageErrorCode::kNotRaid5:
+      return LDM_E_NOTRAIDVOL;
+    case StorageErrorCode::kNotAMember:
+      return LDM_E_NO_ASSOC;
+    case StorageErrorCode::kLastCopy:
+      return LDM_E_ENABLED;
+    case StorageErrorCode::kNotFailed:
+      return LDM_E_NOT_DIS;
+    case StorageErrorCode::kTooManyFailed:
+      return LDM_E_BADRAID;
+    case StorageErrorCode::kDiskMissing:
+      return LDM_E_DAOFFLINE;
+    case StorageErrorCode::kRetainedExists:
+      return LDM_E_EXIST;
+    case StorageErrorCode::kNotRetained:
+      return LDM_E_NORECORD;
+    case StorageErrorCode::kCannotConvert:
+      return LDM_E_NOSUPPORT;
     case StorageErrorCode::kNotFormattable:
       return LDM_E_BAD_FS;
     case StorageErrorCode::kBadLabel:

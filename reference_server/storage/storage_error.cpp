@@ -40,6 +40,54 @@ std::string_view StorageErrorName(StorageErrorCode code) {
       return "NotEmpty";
     case StorageErrorCode::kDiskTooSmall:
       return "DiskTooSmall";
+    case StorageErrorCode::kNotDynamic:
+      return "NotDynamic";
+    case StorageErrorCode::kOtherGroup:
+      return "OtherGroup";
+    case StorageErrorCode::kGroupMismatch:
+      return "GroupMismatch";
+    case StorageErrorCode::kGroupChanged:
+      return "GroupChanged";
+    case StorageErrorCode::kDatabaseFull:
+      return "DatabaseFull";
+    case StorageErrorCode::kDamagedGroup:
+      return "DamagedGroup";
+    case StorageErrorCode::kTooManyVolumes:
+      return "TooManyVolumes";
+    case StorageErrorCode::kNoSpace:
+      return "NoSpace";
+    case StorageErrorCode::kFragmented:
+      return "Fragmented";
+    case StorageErrorCode::kNotAdjacent:
+      return "NotAdjacent";
+    case StorageErrorCode::kUnequalMembers:
+      return "UnequalMembers";
+    case StorageErrorCode::kTooManyMembers:
+      return "TooManyMembers";
+    case StorageErrorCode::kTooFewMembers:
+      return "TooFewMembers";
+    case StorageErrorCode::kSameDisk:
+      return "SameDisk";
+    case StorageErrorCode::kWrongLayout:
+      return "WrongLayout";
+    case StorageErrorCode::kNotRaid5:
+      return "NotRaid5";
+    case StorageErrorCode::kNotAMember:
+      return "NotAMember";
+    case StorageErrorCode::kLastCopy:
+      return "LastCopy";
+    case StorageErrorCode::kNotFailed:
+      return "NotFailed";
+    case StorageErrorCode::kTooManyFailed:
+      return "TooManyFailed";
+    case StorageErrorCode::kDiskMissing:
+      return "DiskMissing";
+    case StorageErrorCode::kRetainedExists:
+      return "RetainedExists";
+    case StorageErrorCode::kNotRetained:
+      return "NotRetained";
+    case StorageErrorCode::kCannotConvert:
+      return "CannotConvert";
     case StorageErrorCode::kNotFormattable:
       return "NotFormattable";
     case StorageErrorCode::kBadLabel:

@@ -31,6 +31,30 @@ enum class StorageErrorCode : std::uint8_t {
   kExtendedNotEmpty,  ///< the extended partition still holds logical drives
   kNotEmpty,          ///< the disk has partitions and the operation wants none
   kDiskTooSmall,      ///< the disk cannot hold the table asked for
+  kNotDynamic,        ///< the disk belongs to no disk group of the Logical Disk Manager
+  kOtherGroup,        ///< the disk belongs to another disk group
+  kGroupMismatch,     ///< disks of different disk groups in one request
+  kGroupChanged,      ///< the disk group was changed since the caller looked at it
+  kDatabaseFull,      ///< the database of the disk group has no room for the records
+  kDamagedGroup,      ///< the database of the disk group cannot be relied on
+  kTooManyVolumes,    ///< all volume numbers of the disk group are in use
+  kNoSpace,           ///< the disk has not enough free space
+  kFragmented,        ///< the space is there, but not in one piece
+  kNotAdjacent,       ///< the space behind the volume's own is not free
+  kUnequalMembers,    ///< members of different length, where the layout wants equal ones
+  kTooManyMembers,    ///< more plexes, columns or extents than a volume can have
+  kTooFewMembers,     ///< fewer members than the layout needs
+  kSameDisk,          ///< two members would lie on one disk
+  kWrongLayout,       ///< the operation does not exist for the layout of the volume
+  kNotRaid5,          ///< only a RAID-5 volume allows the operation
+  kNotAMember,        ///< the volume has no member on the disk
+  kLastCopy,          ///< no other member has the data
+  kNotFailed,         ///< the member is sound and need not be replaced
+  kTooManyFailed,     ///< more members failed than the layout can do without
+  kDiskMissing,       ///< a disk that the operation needs is not there
+  kRetainedExists,    ///< the volume has partition table entries of its own
+  kNotRetained,       ///< the volume has no partition table entries of its own
+  kCannotConvert,     ///< the partitions of the disk keep it from becoming dynamic
   kNotFormattable,    ///< no file system of the type asked for can be made
   kBadLabel,          ///< the label is too long for the file system or has a character it forbids
   kBadUnit,           ///< the file system has no allocation units of the size asked for
