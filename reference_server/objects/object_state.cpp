@@ -5,6 +5,17 @@
 
 namespace dmrp::server {
 
+template <typename T>
+std::vector<T> ObjectState::All() const {
+  std::vector<T> all;
+  for (const auto& [id, object] : objects_) {
+    if (const auto* found = std::get_if<T>(&object)) {
+      all.push_back(*found);
+    }
+  }
+  return all;
+}
+
 const StorageObject* ObjectState::Find(LdmObjectId id) const {
   const auto found = objects_.find(id);
   return found == objects_.end() ? nullptr : &found->second;
@@ -20,14 +31,24 @@ const DiskObject* ObjectState::FindDiskByKey(std::string_view key) const {
   return nullptr;
 }
 
-std::vector<DiskObject> ObjectState::Disks() const {
-  std::vector<DiskObject> disks;
+const VolumeObject* ObjectState::FindVolumeByKey(std::string_view key) const {
   for (const auto& [id, object] : objects_) {
-    if (const auto* disk = std::get_if<DiskObject>(&object)) {
-      disks.push_back(*disk);
+    const auto* volume = std::get_if<VolumeObject>(&object);
+    if (volume != nullptr && volume->key == key) {
+      return volume;
     }
   }
-  return disks;
+  return nullptr;
+}
+
+std::vector<DiskObject> ObjectState::Disks() const { return All<DiskObject>(); }
+
+std::vector<VolumeObject> ObjectState::Volumes() const { return All<VolumeObject>(); }
+
+std::vector<RegionObject> ObjectState::MembersOf(LdmObjectId volume_id) const {
+  std::vector<RegionObject> members = All<RegionObject>();
+  std::erase_if(members, [volume_id](const RegionObject& region) { return region.info.volId != volume_id; });
+  return members;
 }
 
 std::vector<RegionObject> ObjectState::RegionsOf(LdmObjectId disk_id) const {
@@ -57,23 +78,10 @@ const FileSystemObject* ObjectState::FileSystemOn(LdmObjectId storage_id) const 
   return nullptr;
 }
 
-std::vector<FileSystemObject> ObjectState::FileSystems() const {
-  std::vector<FileSystemObject> systems;
-  for (const auto& [id, object] : objects_) {
-    if (const auto* system = std::get_if<FileSystemObject>(&object)) {
-      systems.push_back(*system);
-    }
-  }
-  return systems;
-}
+std::vector<FileSystemObject> ObjectState::FileSystems() const { return All<FileSystemObject>(); }
 
 std::vector<DriveLetterObject> ObjectState::DriveLetters() const {
-  std::vector<DriveLetterObject> letters;
-  for (const auto& [id, object] : objects_) {
-    if (const auto* letter = std::get_if<DriveLetterObject>(&object)) {
-      letters.push_back(*letter);
-    }
-  }
+  std::vector<DriveLetterObject> letters = All<DriveLetterObject>();
   std::ranges::sort(letters, {}, [](const DriveLetterObject& letter) { return letter.info.letter; });
   return letters;
 }

@@ -21,11 +21,16 @@ class ObjectState {
     return object == nullptr ? nullptr : std::get_if<T>(object);
   }
   [[nodiscard]] const DiskObject* FindDiskByKey(std::string_view key) const;
+  [[nodiscard]] const VolumeObject* FindVolumeByKey(std::string_view key) const;
 
   /// All disks, in the order in which they were added.
   [[nodiscard]] std::vector<DiskObject> Disks() const;
   /// The regions of a disk by ascending start; an extended partition comes before its contents.
   [[nodiscard]] std::vector<RegionObject> RegionsOf(LdmObjectId disk_id) const;
+  /// All dynamic and FT volumes, in the order in which they were added.
+  [[nodiscard]] std::vector<VolumeObject> Volumes() const;
+  /// The regions that make up a volume, in the order in which they were added.
+  [[nodiscard]] std::vector<RegionObject> MembersOf(LdmObjectId volume_id) const;
   /// The file system on a region or volume, or null.
   [[nodiscard]] const FileSystemObject* FileSystemOn(LdmObjectId storage_id) const;
   /// All file systems, in the order in which they were added.
@@ -43,6 +48,9 @@ class ObjectState {
   void Erase(LdmObjectId id);
 
  private:
+  template <typename T>
+  [[nodiscard]] std::vector<T> All() const;
+
   std::map<LdmObjectId, StorageObject> objects_;
 };
 

@@ -1,6 +1,8 @@
 #include "reference_server/objects/reconcile.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <map>
 #include <string>
 #include <utility>
 
@@ -60,8 +62,8 @@ bool SameFileSystem(const FileSystemObject& known, const FileSystemObject& seen)
   return known.in_the_making || (known.identity == seen.identity && known.info.fsType == seen.info.fsType);
 }
 
-// The changes of one disk, by the groups in which they are notified.
-struct DiskChanges {
+// The changes of one disk or volume, by the groups in which they are notified.
+struct Changes {
   std::vector<ObjectChange> disk;
   std::vector<ObjectChange> regions_gone;
   std::vector<ObjectChange> regions;
@@ -86,9 +88,10 @@ void Append(ChangeSet& set, const std::vector<ObjectChange>& changes) {
   }
 }
 
-// Compares the file system of one region and returns the identifier that the region has to name (0 for none).
+// Compares the file system of one region or volume and returns the identifier that it has to name (0 for
+// none).
 LdmObjectId CompareFileSystem(const FileSystemObject* known, const std::optional<FileSystemObject>& seen,
-                              LdmObjectId region_id, ChangeSet& set, DiskChanges& changes) {
+                              LdmObjectId storage_id, ChangeSet& set, Changes& changes) {
   if (known != nullptr && (!seen || !SameFileSystem(*known, *seen))) {
     changes.systems_gone.push_back({LDMACTION_DELETED, *known});
     known = nullptr;
@@ -97,7 +100,7 @@ LdmObjectId CompareFileSystem(const FileSystemObject* known, const std::optional
     return 0;
   }
   FileSystemObject now = *seen;
-  now.info.storageId = region_id;
+  now.info.storageId = storage_id;
   if (known == nullptr) {
     now.info.id = set.NewId();
     now.info.taskId = 0;
@@ -113,10 +116,14 @@ LdmObjectId CompareFileSystem(const FileSystemObject* known, const std::optional
   return now.info.id;
 }
 
+// The identifier of a volume by its key, 0 for none.
+using VolumeIds = std::function<LdmObjectId(const std::string& key)>;
+
 void CompareRegions(const ObjectState& state, LdmObjectId disk_id, const ObservedDisk& observed,
-                    ChangeSet& set, DiskChanges& changes) {
+                    bool converted, const VolumeIds& volume_ids, ChangeSet& set, Changes& changes) {
   const std::vector<RegionObject> known = state.RegionsOf(disk_id);
-  const auto match = MatchRegions(known, observed.regions);
+  const auto match = converted ? std::vector<std::optional<std::size_t>>(observed.regions.size())
+                               : MatchRegions(known, observed.regions);
   for (std::size_t j = 0; j < known.size(); ++j) {
     if (std::ranges::find(match, std::optional(j)) == match.end()) {
       changes.regions_gone.push_back({LDMACTION_DELETED, known[j]});
@@ -130,7 +137,7 @@ void CompareRegions(const ObjectState& state, LdmObjectId disk_id, const Observe
     RegionObject now{observed.regions[i].info};
     now.info.id = before != nullptr ? before->info.id : set.NewId();
     now.info.diskId = disk_id;
-    now.info.volId = before != nullptr ? before->info.volId : 0;
+    now.info.volId = volume_ids(observed.regions[i].volume_key);
     now.info.taskId = before != nullptr ? before->info.taskId : 0;
     now.info.lastKnownState = before != nullptr ? before->info.lastKnownState : 0;
     const FileSystemObject* system = before != nullptr ? state.FileSystemOn(before->info.id) : nullptr;
@@ -146,8 +153,14 @@ void CompareRegions(const ObjectState& state, LdmObjectId disk_id, const Observe
   }
 }
 
-std::u16string LettersOf(const std::vector<ObservedDisk>& observed) {
+std::u16string LettersOf(const std::vector<ObservedDisk>& observed,
+                         const std::vector<ObservedVolume>& volumes = {}) {
   std::u16string letters;
+  for (const ObservedVolume& volume : volumes) {
+    if (volume.letter != 0) {
+      letters.push_back(volume.letter);
+    }
+  }
   for (const ObservedDisk& disk : observed) {
     if (disk.letter != 0) {
       letters.push_back(disk.letter);
@@ -161,18 +174,16 @@ std::u16string LettersOf(const std::vector<ObservedDisk>& observed) {
   return letters;
 }
 
-// Gives letters to the disk and those of its regions that have them now and frees the disk's others, except
-// those that are `taken`: regions of another disk have got them, and are compared with it.
-void CompareLetters(const ObjectState& state, LdmObjectId disk_id,
+// Gives letters to the objects that have them now, and frees the others that led to `owned` objects, except
+// those that are `taken`: other objects have got them, and are compared with those.
+void CompareLetters(const ObjectState& state, const std::function<bool(LdmObjectId)>& owned,
                     const std::vector<std::pair<char16_t, LdmObjectId>>& wanted, const std::u16string& taken,
                     ChangeSet& set) {
   for (DriveLetterObject letter : state.DriveLetters()) {
     const auto found =
         std::ranges::find(wanted, letter.info.letter, &std::pair<char16_t, LdmObjectId>::first);
-    const auto* user = state.FindAs<RegionObject>(letter.info.storageId);
-    const bool of_this_disk =
-        letter.info.storageId == disk_id || (user != nullptr && user->info.diskId == disk_id);
-    const bool freed = of_this_disk && taken.find(letter.info.letter) == std::u16string::npos;
+    const bool freed = letter.info.storageId != 0 && owned(letter.info.storageId) &&
+                       taken.find(letter.info.letter) == std::u16string::npos;
     if (found == wanted.end() && !freed) {
       continue;
     }
@@ -185,9 +196,19 @@ void CompareLetters(const ObjectState& state, LdmObjectId disk_id,
   }
 }
 
+// Whether an object is the disk or one of its regions.
+std::function<bool(LdmObjectId)> OfDisk(const ObjectState& state, LdmObjectId disk_id) {
+  return [&state, disk_id](LdmObjectId id) {
+    const auto* region = state.FindAs<RegionObject>(id);
+    return id == disk_id || (region != nullptr && region->info.diskId == disk_id);
+  };
+}
+
+bool IsDynamic(const DISK_INFO_EX& disk) { return disk.deviceType == DEVICETYPE_VM; }
+
 void CompareDisk(const ObjectState& state, const ObservedDisk& observed, const std::u16string& taken,
-                 ChangeSet& set) {
-  DiskChanges changes;
+                 const VolumeIds& volume_ids, ChangeSet& set) {
+  Changes changes;
   const DiskObject* before = state.FindDiskByKey(observed.key);
   DiskObject now{observed.info, observed.key};
   now.info.id = before != nullptr ? before->info.id : set.NewId();
@@ -198,7 +219,8 @@ void CompareDisk(const ObjectState& state, const ObservedDisk& observed, const s
   } else if (now.info != before->info) {
     changes.disk.push_back({LDMACTION_MODIFIED, now});
   }
-  CompareRegions(state, now.info.id, observed, set, changes);
+  const bool converted = before != nullptr && IsDynamic(before->info) != IsDynamic(now.info);
+  CompareRegions(state, now.info.id, observed, converted, volume_ids, set, changes);
 
   const bool medium_left = before != nullptr && (before->info.deviceState & DEVICESTATE_NO_MEDIA) == 0 &&
                            (now.info.deviceState & DEVICESTATE_NO_MEDIA) != 0;
@@ -212,15 +234,48 @@ void CompareDisk(const ObjectState& state, const ObservedDisk& observed, const s
   if (observed.letter != 0) {
     changes.letters.emplace_back(observed.letter, now.info.id);
   }
-  CompareLetters(state, now.info.id, changes.letters, taken, set);
+  CompareLetters(state, OfDisk(state, now.info.id), changes.letters, taken, set);
   if (medium_left) {
     Append(set, changes.disk);
   }
 }
 
-void RemoveDisk(const ObjectState& state, const DiskObject& disk, const std::u16string& taken,
-                ChangeSet& set) {
-  CompareLetters(state, disk.info.id, {}, taken, set);
+void CompareVolume(const ObjectState& state, const ObservedVolume& observed, LdmObjectId id,
+                   const std::u16string& taken, ChangeSet& set) {
+  Changes changes;
+  const auto* before = state.FindAs<VolumeObject>(id);
+  VolumeObject now{observed.info, observed.key};
+  now.info.id = id;
+  now.info.taskId = before != nullptr ? before->info.taskId : 0;
+  now.info.lastKnownState = before != nullptr ? before->info.lastKnownState : 0;
+  const FileSystemObject* system = before != nullptr ? state.FileSystemOn(id) : nullptr;
+  now.info.fsId = CompareFileSystem(system, observed.file_system, id, set, changes);
+  if (before == nullptr) {
+    set.Create(now);
+  } else if (now.info != before->info) {
+    set.Modify(now);
+  }
+  Append(set, changes.systems_gone);
+  Append(set, changes.systems);
+  if (observed.letter != 0) {
+    changes.letters.emplace_back(observed.letter, id);
+  }
+  CompareLetters(state, [id](LdmObjectId owner) { return owner == id; }, changes.letters, taken, set);
+}
+
+void RemoveVolume(const ObjectState& state, const VolumeObject& volume, const std::u16string& taken,
+                  ChangeSet& set) {
+  const LdmObjectId id = volume.info.id;
+  CompareLetters(state, [id](LdmObjectId owner) { return owner == id; }, {}, taken, set);
+  if (const FileSystemObject* system = state.FileSystemOn(id)) {
+    set.Delete(*system);
+  }
+  set.Delete(volume);
+}
+
+void RemoveContents(const ObjectState& state, const DiskObject& disk, const std::u16string& taken,
+                    ChangeSet& set) {
+  CompareLetters(state, OfDisk(state, disk.info.id), {}, taken, set);
   const std::vector<RegionObject> regions = state.RegionsOf(disk.info.id);
   for (const RegionObject& region : regions) {
     if (const FileSystemObject* system = state.FileSystemOn(region.info.id)) {
@@ -230,7 +285,11 @@ void RemoveDisk(const ObjectState& state, const DiskObject& disk, const std::u16
   for (const RegionObject& region : regions) {
     set.Delete(region);
   }
-  set.Delete(disk);
+}
+
+LdmObjectId KnownVolume(const ObjectState& state, const std::string& key) {
+  const VolumeObject* volume = key.empty() ? nullptr : state.FindVolumeByKey(key);
+  return volume == nullptr ? 0 : volume->info.id;
 }
 
 }  // namespace
@@ -246,32 +305,58 @@ ChangeSet InitialDriveLetters() {
   return set;
 }
 
-ChangeSet ReconcileSystem(const ObjectState& state, const std::vector<ObservedDisk>& observed) {
+ChangeSet ReconcileSystem(const ObjectState& state, const std::vector<ObservedDisk>& observed,
+                          const std::vector<ObservedVolume>& observed_volumes) {
   ChangeSet set;
-  const std::u16string letters = LettersOf(observed);
+  const std::u16string letters = LettersOf(observed, observed_volumes);
+  std::map<std::string, LdmObjectId> volumes;
+  for (const ObservedVolume& seen : observed_volumes) {
+    const LdmObjectId known = KnownVolume(state, seen.key);
+    volumes[seen.key] = known != 0 ? known : set.NewId();
+  }
+  const auto volume_id = [&volumes](const std::string& key) {
+    const auto found = volumes.find(key);
+    return found == volumes.end() ? 0 : found->second;
+  };
+  std::vector<DiskObject> gone;
   for (const DiskObject& disk : state.Disks()) {
     const bool present =
         std::ranges::any_of(observed, [&](const ObservedDisk& seen) { return seen.key == disk.key; });
     if (!present) {
-      RemoveDisk(state, disk, letters, set);
+      RemoveContents(state, disk, letters, set);
+      gone.push_back(disk);
     }
   }
   for (const ObservedDisk& seen : observed) {
-    CompareDisk(state, seen, letters, set);
+    CompareDisk(state, seen, letters, volume_id, set);
+  }
+  for (const VolumeObject& volume : state.Volumes()) {
+    if (!volumes.contains(volume.key)) {
+      RemoveVolume(state, volume, letters, set);
+    }
+  }
+  for (const ObservedVolume& seen : observed_volumes) {
+    CompareVolume(state, seen, volumes.at(seen.key), letters, set);
+  }
+  for (const DiskObject& disk : gone) {
+    set.Delete(disk);
   }
   return set;
 }
 
 ChangeSet ReconcileDisk(const ObjectState& state, const ObservedDisk& observed) {
   ChangeSet set;
-  CompareDisk(state, observed, LettersOf({observed}), set);
+  CompareDisk(
+      state, observed, LettersOf({observed}),
+      [&state](const std::string& key) { return KnownVolume(state, key); }, set);
   return set;
 }
 
 ChangeSet RemoveDisk(const ObjectState& state, LdmObjectId disk_id) {
   ChangeSet set;
   if (const DiskObject* disk = state.FindAs<DiskObject>(disk_id)) {
-    RemoveDisk(state, *disk, {}, set);
+    RemoveContents(state, *disk, {}, set);
+    set.Delete(*disk);
   }
   return set;
 }

@@ -306,5 +306,123 @@ TEST(Reconcile, WhatIsFoundAfterFormattingIsTheFileSystemThatWasBeingMade) {
   EXPECT_EQ(std::get<FileSystemObject>(made.changes().front().object).info.fsType, FSTYPE_FAT);
 }
 
+ObservedDisk DynamicDisk(std::string key, std::vector<ObservedRegion> regions) {
+  ObservedDisk disk = SomeDisk(std::move(key), std::move(regions));
+  disk.info.deviceType = DEVICETYPE_VM;
+  return disk;
+}
+
+ObservedRegion Subdisk(LONGLONG start, const std::string& volume) {
+  ObservedRegion region = Observed(REGION_SUBDISK, start, kMiB);
+  region.volume_key = volume;
+  return region;
+}
+
+ObservedVolume Mirror(std::string key, VOLUMESTATUS status = VOLUME_STATUS_HEALTHY) {
+  ObservedVolume volume;
+  volume.key = std::move(key);
+  volume.info.type = VOLUMETYPE_VM;
+  volume.info.layout = VOLUMELAYOUT_MIRROR;
+  volume.info.memberCount = 2;
+  volume.info.status = status;
+  volume.file_system.emplace();
+  return volume;
+}
+
+// A mirror over two disks, with the letter F.
+ObservedSystem MirroredSystem() {
+  ObservedSystem system{{DynamicDisk("a", {Subdisk(kMiB, "m")}), DynamicDisk("b", {Subdisk(kMiB, "m")})},
+                        {Mirror("m")}};
+  system.volumes.front().letter = u'F';
+  return system;
+}
+
+TEST(ReconcileVolumes, AVolumeComesAfterItsDisksAndMembersAndIsNamedByThem) {
+  const ChangeSet set = ReconcileSystem(WithLetters(), MirroredSystem().disks, MirroredSystem().volumes);
+  EXPECT_EQ(Summary(set), "disk+ region+ disk+ region+ volume+ fs+ letter*");
+  const ObjectState state = Apply(WithLetters(), set);
+  ASSERT_EQ(state.Volumes().size(), 1U);
+  const VOLUME_INFO volume = state.Volumes().front().info;
+  EXPECT_EQ(state.MembersOf(volume.id).size(), 2U);
+  ASSERT_NE(state.FileSystemOn(volume.id), nullptr);
+  EXPECT_EQ(state.FileSystemOn(volume.id)->info.id, volume.fsId);
+  ASSERT_NE(state.LetterOf(volume.id), nullptr);
+  EXPECT_EQ(state.LetterOf(volume.id)->info.letter, u'F');
+  EXPECT_EQ(state.FindVolumeByKey("m")->info, volume);
+}
+
+TEST(ReconcileVolumes, NothingChangesWhenTheVolumesAreAsTheListSays) {
+  const ObjectState start = WithLetters();
+  const ObjectState state =
+      Apply(start, ReconcileSystem(start, MirroredSystem().disks, MirroredSystem().volumes));
+  EXPECT_TRUE(ReconcileSystem(state, MirroredSystem().disks, MirroredSystem().volumes).empty());
+  EXPECT_TRUE(ReconcileDisk(state, MirroredSystem().disks.front()).empty());
+}
+
+TEST(ReconcileVolumes, ADeletedVolumeFreesItsLetterAndTakesItsFileSystemAlong) {
+  const ObjectState start = WithLetters();
+  ObservedSystem system = MirroredSystem();
+  const ObjectState state = Apply(start, ReconcileSystem(start, system.disks, system.volumes));
+  for (ObservedDisk& disk : system.disks) {
+    disk.regions = {Observed(REGION_FREE, kMiB, kMiB)};
+  }
+  system.volumes.clear();
+  const ChangeSet set = ReconcileSystem(state, system.disks, system.volumes);
+  EXPECT_EQ(Summary(set), "region- region+ region- region+ letter* fs- volume-");
+  EXPECT_FALSE(Apply(state, set).FindLetter(u'F')->info.isUsed);
+}
+
+TEST(ReconcileVolumes, ALostMemberChangesTheVolumeBeforeItsDiskLeaves) {
+  const ObjectState start = WithLetters();
+  const ObjectState state =
+      Apply(start, ReconcileSystem(start, MirroredSystem().disks, MirroredSystem().volumes));
+  ObservedSystem degraded = MirroredSystem();
+  degraded.disks[1].key = "missing b";
+  degraded.volumes[0].info.status = VOLUME_STATUS_FAILED_REDUNDANCY;
+  const ChangeSet set = ReconcileSystem(state, degraded.disks, degraded.volumes);
+  EXPECT_EQ(Summary(set), "region- disk+ region+ volume* disk-");
+  const ObjectState after = Apply(state, set);
+  EXPECT_EQ(after.MembersOf(state.Volumes().front().info.id).size(), 2U);
+  EXPECT_EQ(after.FindDiskByKey("b"), nullptr);
+}
+
+TEST(ReconcileVolumes, AMemberThatGoesToAnotherVolumeIsTheSameRegion) {
+  const ObjectState start = WithLetters();
+  ObservedSystem system = MirroredSystem();
+  const ObjectState state = Apply(start, ReconcileSystem(start, system.disks, system.volumes));
+  system.disks[1].regions[0].volume_key = "n";
+  system.volumes[0].info.layout = VOLUMELAYOUT_SIMPLE;
+  system.volumes.push_back(Mirror("n"));
+  const ChangeSet split = ReconcileSystem(state, system.disks, system.volumes);
+  EXPECT_EQ(Summary(split), "region* volume* volume+ fs+");
+  const ObjectState after = Apply(state, split);
+  EXPECT_EQ(after.MembersOf(after.FindVolumeByKey("n")->info.id).front().info.id,
+            state.RegionsOf(state.FindDiskByKey("b")->info.id).front().info.id);
+}
+
+TEST(ReconcileVolumes, AConvertedDiskStaysItselfAndGetsNewRegions) {
+  const ObservedRegion free = Observed(REGION_FREE, kMiB, kMiB);
+  const ObjectState state = Apply({}, ReconcileSystem({}, {SomeDisk("a", {free})}));
+  const ChangeSet converted = ReconcileSystem(state, {DynamicDisk("a", {free})});
+  EXPECT_EQ(Summary(converted), "disk* region- region+");
+  const ObjectState after = Apply(state, converted);
+  EXPECT_EQ(after.Disks().front().info.id, state.Disks().front().info.id);
+  EXPECT_NE(RegionId(after, REGION_FREE, kMiB), RegionId(state, REGION_FREE, kMiB));
+  EXPECT_EQ(Summary(ReconcileSystem(after, {SomeDisk("a", {free})})), "disk* region- region+");
+}
+
+TEST(ReconcileVolumes, ALetterMovesBetweenAPartitionAndAVolume) {
+  ObservedSystem system = MirroredSystem();
+  system.disks.push_back(SomeDisk("c", {Lettered(0, 0)}));
+  const ObjectState start = WithLetters();
+  const ObjectState on_volume = Apply(start, ReconcileSystem(start, system.disks, system.volumes));
+  system.volumes[0].letter = 0;
+  system.disks[2].regions[0].letter = u'F';
+  const ChangeSet moved = ReconcileSystem(on_volume, system.disks, system.volumes);
+  EXPECT_EQ(Summary(moved), "letter*");
+  const ObjectState on_partition = Apply(on_volume, moved);
+  EXPECT_EQ(on_partition.FindLetter(u'F')->info.storageId, RegionId(on_partition, REGION_PRIMARY, 0));
+}
+
 }  // namespace
 }  // namespace dmrp::server

@@ -31,8 +31,11 @@ struct DriveLetterObject {
   LdmObjectId object_id = 0;  ///< the structure on the wire has no identifier of the letter itself
 };
 
+/// A dynamic volume (VOLUMETYPE_VM) or an FT volume (VOLUMETYPE_FT); its members are the regions whose volId
+/// it is.
 struct VolumeObject {
   VOLUME_INFO info;
+  std::string key;  ///< what storage knows the volume by; stays over changes of its members
 };
 
 using StorageObject =
