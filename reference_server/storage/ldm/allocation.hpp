@@ -4,6 +4,7 @@
 // any sector size.
 #pragma once
 
+#include "reference_server/storage/ldm/records.hpp"
 #include "reference_server/storage/storage_error.hpp"
 
 #include <cstdint>
@@ -12,7 +13,6 @@
 
 namespace dmrp::server::ldm {
 
-inline constexpr std::uint64_t kBlockBytes = 512;
 /// Windows' stripe unit for striped and RAID-5 volumes: 64 KiB.
 inline constexpr std::uint64_t kStripeBlocks = 128;
 /// Plexes, columns, or extents of a plex that a volume can have.
@@ -29,7 +29,7 @@ struct Extent {
 
 /// The public region of a disk.
 struct DiskSpace {
-  std::uint64_t diskId = 0;       ///< object id of the disk record
+  ObjectId diskId = 0;            ///< object id of the disk record
   std::uint64_t publicStart = 0;  ///< block of the disk where the public region starts
   std::uint64_t publicBlocks = 0;
   std::uint32_t sectorBlocks = 1;  ///< blocks of a device sector: 1, or 8 on disks of 4096 octets a sector
