@@ -8,6 +8,7 @@
 #include <array>
 #include <cctype>
 #include <cerrno>
+#include <optional>
 #include <string_view>
 #include <tuple>
 
@@ -16,6 +17,7 @@
 #include <linux/cdrom.h>
 #include <linux/fs.h>
 #include <linux/hdreg.h>
+#include <scsi/sg.h>
 #include <sys/ioctl.h>
 
 namespace dmrp::server {
@@ -36,6 +38,36 @@ bool IsDiskName(std::string_view name, bool with_loop_devices) {
   return std::ranges::none_of(kOthers, [&](std::string_view prefix) { return name.starts_with(prefix); });
 }
 
+/// What the drive itself says of its medium's length, in bytes, by READ CAPACITY (10). The kernel asks once
+/// after a medium came; a drive that is not ready just then leaves it with the length of the medium before.
+std::optional<std::uint64_t> LengthByDrive(int fd) {
+  constexpr std::uint8_t kReadCapacity10 = 0x25;
+  constexpr unsigned kTimeoutMs = 5000;
+  std::array<std::uint8_t, 10> command{kReadCapacity10};
+  std::array<std::uint8_t, 8> answer{};  // last sector, bytes in a sector; big-endian
+  std::array<std::uint8_t, 32> sense{};
+  sg_io_hdr request{};
+  request.interface_id = 'S';
+  request.dxfer_direction = SG_DXFER_FROM_DEV;
+  request.cmdp = command.data();
+  request.cmd_len = static_cast<unsigned char>(command.size());
+  request.dxferp = answer.data();
+  request.dxfer_len = static_cast<unsigned>(answer.size());
+  request.sbp = sense.data();
+  request.mx_sb_len = static_cast<unsigned char>(sense.size());
+  request.timeout = kTimeoutMs;
+  if (::ioctl(fd, SG_IO, &request) != 0 || (request.info & SG_INFO_OK_MASK) != SG_INFO_OK ||
+      request.resid != 0) {
+    return std::nullopt;
+  }
+  const auto number = [&](std::size_t at) {
+    std::uint64_t value = 0;
+    for (std::size_t i = at; i < at + 4; ++i) value = value << 8U | answer.at(i);
+    return value;
+  };
+  return (number(0) + 1) * number(4);
+}
+
 /// What opening the device tells beyond sysfs.
 void Probe(DeviceInfo& device) {
   const bool optical = device.kind == DeviceKind::kCdrom;
@@ -51,6 +83,9 @@ void Probe(DeviceInfo& device) {
   }
   std::uint64_t size = 0;
   if (::ioctl(fd.Get(), BLKGETSIZE64, &size) == 0) device.geometry.sizeBytes = size;
+  if (optical && device.mediaPresent) {
+    device.geometry.sizeBytes = LengthByDrive(fd.Get()).value_or(device.geometry.sizeBytes);
+  }
   // An optical drive has its medium's sector size only from the first open on.
   int sector = 0;
   unsigned physical = 0;
