@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -31,6 +32,12 @@ struct FreeMemory {
 };
 template <typename T>
 using Allocated = std::unique_ptr<T, FreeMemory>;
+
+// A value may have any number for its type, also one that hivex's enumeration cannot have in C++: such
+// numbers are never loaded or converted as that enumeration.
+static_assert(sizeof(hive_type) == sizeof(RegistryType));
+RegistryType FromHivex(const hive_type& type) { return std::bit_cast<RegistryType>(type); }
+void ToHivex(RegistryType type, hive_type& into) { std::memcpy(&into, &type, sizeof(into)); }
 
 char FoldAscii(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
 
@@ -103,8 +110,7 @@ class HiveReader {
                     fmt::format("registry hive: more than {} octets of values", limits_.octets));
       }
       const auto octets = std::as_bytes(std::span(data.get(), length));
-      key.values.emplace(name.get(),
-                         RegistryValue{static_cast<RegistryType>(type), Bytes(octets.begin(), octets.end())});
+      key.values.emplace(name.get(), RegistryValue{FromHivex(type), Bytes(octets.begin(), octets.end())});
     }
     return {};
   }
@@ -217,9 +223,9 @@ Result<void> StoreKey(hive_h* hive, hive_node_h node, std::string_view name, con
   std::vector<hive_set_value> values;
   for (const auto& [value_name, value] : key.values) {
     // hivex takes the texts as char* but only reads them.
-    values.push_back({const_cast<char*>(value_name.c_str()), static_cast<hive_type>(value.type),
-                      value.data.size(),
+    values.push_back({const_cast<char*>(value_name.c_str()), hive_type{}, value.data.size(),
                       const_cast<char*>(reinterpret_cast<const char*>(value.data.data()))});
+    ToHivex(value.type, values.back().t);
   }
   // All values of a key in one call: each call writes the list of them anew, and hivex frees nothing.
   if (!values.empty() && hivex_node_set_values(hive, node, values.size(), values.data(), 0) != 0) {

@@ -23,12 +23,14 @@ RegistryKey Sample() {
   info[""] = {RegistryType::kString, Octets(std::string_view("d\0e\0\0\0", 6))};
   info["Empty"] = BinaryValue({});
   info["Odd type"] = {RegistryType{42}, Octets("odd data")};
+  info["Odder type"] = {RegistryType{0xFFFD0003}, Octets("odd data")};
   return root;
 }
 
 std::string DumpOfSample() {
   return "\\ControlSet001\\Services\\dmio\\Partition Info|Empty|3|\n"
          "\\ControlSet001\\Services\\dmio\\Partition Info|Odd type|42|6f64642064617461\n"
+         "\\ControlSet001\\Services\\dmio\\Partition Info|Odder type|4294770691|6f64642064617461\n"
          "\\ControlSet001\\Services\\dmio\\Partition Info|OldPartitionNumber|4|02000000\n"
          "\\ControlSet001\\Services\\dmio\\Partition Info||1|640065000000\n"
          "\\MountedDevices|\\??\\Volume{8a7f1e3c-0000-11d0-b40b-00aa005ff586}|3|7477656c7665206279746573\n"
@@ -149,12 +151,12 @@ TEST(RegistryHive, ValuesThatShareTheirDataCountEachTime) {
 TEST(RegistryHive, LimitsHold) {
   const Bytes hive = Serialized(Sample());
   for (const HiveLimits& limits : {HiveLimits{.octets = hive.size() - 1}, HiveLimits{.keys = 5},
-                                   HiveLimits{.values = 5}, HiveLimits{.depth = 4}}) {
+                                   HiveLimits{.values = 6}, HiveLimits{.depth = 4}}) {
     const auto root = ParseHive(hive, limits);
     ASSERT_FALSE(root);
     EXPECT_EQ(root.error().kind, ErrorKind::kLimit) << root.error().ToString();
   }
-  EXPECT_TRUE(ParseHive(hive, {.octets = hive.size(), .keys = 6, .values = 6, .depth = 5}));
+  EXPECT_TRUE(ParseHive(hive, {.octets = hive.size(), .keys = 6, .values = 7, .depth = 5}));
 
   RegistryKey large;
   large.values["v"] = BinaryValue(Bytes(std::size_t{2} << 20));
