@@ -114,6 +114,26 @@ HRESULT HresultOf(StorageErrorCode code) {
       return LDM_E_FORMAT_FAILED;
     case StorageErrorCode::kAborted:
       return LDM_E_TASK_ABORTED;
+    case StorageErrorCode::kFtBadRegistry:
+      return LDM_E_VB_FORMAT;
+    case StorageErrorCode::kFtChanged:
+      return LDM_E_CONFIG;
+    case StorageErrorCode::kFtInconsistent:
+      return LDM_E_DB_INCONSISTENT;
+    case StorageErrorCode::kFtWrongSet:
+      return LDM_E_INVALID;
+    case StorageErrorCode::kFtFailed:
+      return LDM_E_V_NOT_ENABLED;
+    case StorageErrorCode::kFtMemberMissing:
+      return LDM_E_DAOFFLINE;
+    case StorageErrorCode::kFtHealthy:
+      return LDM_E_NOT_DIS;
+    case StorageErrorCode::kFtBusy:
+      return LDM_E_BUSY;
+    case StorageErrorCode::kFtMember:
+      return LDM_E_ASSOC;
+    case StorageErrorCode::kFtSameDisk:
+      return LDM_E_INVALID_FIELD;
   }
   return LDM_E_GENERIC_ERROR;
 }

@@ -114,6 +114,26 @@ std::string_view StorageErrorName(StorageErrorCode code) {
       return "ToolFailed";
     case StorageErrorCode::kAborted:
       return "Aborted";
+    case StorageErrorCode::kFtBadRegistry:
+      return "FtBadRegistry";
+    case StorageErrorCode::kFtChanged:
+      return "FtChanged";
+    case StorageErrorCode::kFtInconsistent:
+      return "FtInconsistent";
+    case StorageErrorCode::kFtWrongSet:
+      return "FtWrongSet";
+    case StorageErrorCode::kFtFailed:
+      return "FtFailed";
+    case StorageErrorCode::kFtMemberMissing:
+      return "FtMemberMissing";
+    case StorageErrorCode::kFtHealthy:
+      return "FtHealthy";
+    case StorageErrorCode::kFtBusy:
+      return "FtBusy";
+    case StorageErrorCode::kFtMember:
+      return "FtMember";
+    case StorageErrorCode::kFtSameDisk:
+      return "FtSameDisk";
   }
   return "Unknown";
 }

@@ -68,6 +68,16 @@ enum class StorageErrorCode : std::uint8_t {
   kNoMemory,          ///< too little memory to make the file system in
   kToolFailed,        ///< the program that makes the file system could not be run or failed
   kAborted,           ///< the caller asked for the end
+  kFtBadRegistry,     ///< the registry's record of the FT sets cannot be read, or not be understood
+  kFtChanged,         ///< another program changed the registry's record of the FT sets in between
+  kFtInconsistent,    ///< registry and disks contradict each other about the FT set
+  kFtWrongSet,        ///< the operation does not exist for FT sets of that type
+  kFtFailed,          ///< too few members of the FT set are whole
+  kFtMemberMissing,   ///< the member to rebuild is not there
+  kFtHealthy,         ///< no member of the FT set failed
+  kFtBusy,            ///< the FT set is being rebuilt already
+  kFtMember,          ///< the partition belongs to an FT set
+  kFtSameDisk,        ///< the FT set has a member on that disk already
 };
 
 /// The name of a code without the leading k.
