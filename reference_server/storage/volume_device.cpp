@@ -1,0 +1,387 @@
+#include "reference_server/storage/volume_device.hpp"
+
+#include "reference_server/platform/file_descriptor.hpp"
+#include "reference_server/platform/partition_use.hpp"
+#include "reference_server/platform/sysfs.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <iterator>
+#include <map>
+#include <optional>
+#include <set>
+#include <sstream>
+#include <tuple>
+#include <utility>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+namespace dmrp::server {
+namespace {
+
+/// How long a member that waits to be rebuilt may do so without the kernel beginning.
+constexpr std::chrono::seconds kPatience{5};
+
+std::vector<std::string> Words(const std::string& text) {
+  std::istringstream stream(text);
+  return {std::istream_iterator<std::string>(stream), {}};
+}
+
+/// The running table of a raid: "raid1 3 0 rebuild 1 2 - 254:0 - 254:1".
+struct RaidTable {
+  std::set<std::size_t> rebuild;
+  std::vector<std::string> devices;  ///< "-" where one is missing
+  std::string type;
+  std::string chunk;
+};
+
+std::optional<RaidTable> ParseRaidTable(const MappedTable& table) {
+  if (table.size() != 1 || table.front().type != "raid") return std::nullopt;
+  const std::vector<std::string> words = Words(table.front().arguments);
+  if (words.size() < 4) return std::nullopt;
+  const auto parameters = ParseDecimal(words[1]);
+  if (!parameters || *parameters < 1 || *parameters > words.size() - 3) return std::nullopt;
+  RaidTable raid{.rebuild = {}, .devices = {}, .type = words[0], .chunk = words[2]};
+  const std::size_t behind = 2 + *parameters;
+  for (std::size_t i = 3; i + 1 < behind; ++i) {
+    if (words[i] != "rebuild") continue;
+    if (const auto member = ParseDecimal(words[i + 1])) raid.rebuild.insert(*member);
+  }
+  for (std::size_t i = behind + 2; i < words.size(); i += 2) raid.devices.push_back(words[i]);
+  return raid;
+}
+
+struct RaidStatus {
+  std::vector<MemberState> members;
+  std::string action;
+  std::uint64_t done = 0;   ///< sectors
+  std::uint64_t total = 0;  ///< sectors
+};
+
+/// "raid1 2 Aa 5248/81920 recover 0 0 -"
+std::optional<RaidStatus> ParseRaidStatus(const MappedTable& status) {
+  if (status.size() != 1 || status.front().type != "raid") return std::nullopt;
+  const std::vector<std::string> words = Words(status.front().arguments);
+  if (words.size() < 5) return std::nullopt;
+  RaidStatus raid;
+  for (const char c : words[2]) {
+    switch (c) {
+      case 'A':
+        raid.members.push_back(MemberState::kInSync);
+        break;
+      case 'a':
+        raid.members.push_back(MemberState::kRebuilding);
+        break;
+      case 'D':
+        raid.members.push_back(MemberState::kFailed);
+        break;
+      default:
+        raid.members.push_back(MemberState::kMissing);
+        break;
+    }
+  }
+  const auto slash = words[3].find('/');
+  if (slash == std::string::npos) return std::nullopt;
+  const auto done = ParseDecimal(std::string_view(words[3]).substr(0, slash));
+  const auto total = ParseDecimal(std::string_view(words[3]).substr(slash + 1));
+  if (!done || !total) return std::nullopt;
+  raid.done = *done;
+  raid.total = *total;
+  raid.action = words[4];
+  return raid;
+}
+
+std::optional<std::string> DeviceNumber(const std::filesystem::path& node) {
+  struct stat info{};
+  if (::stat(node.c_str(), &info) != 0 || !S_ISBLK(info.st_mode)) return std::nullopt;
+  return fmt::format("{}:{}", gnu_dev_major(info.st_rdev), gnu_dev_minor(info.st_rdev));
+}
+
+/// The size of a device's sectors in octets; 0 when it cannot be asked.
+std::uint32_t LogicalSector(const std::filesystem::path& node) {
+  const FileDescriptor fd(::open(node.c_str(), O_RDONLY | O_CLOEXEC));
+  int size = 0;
+  return fd && ::ioctl(fd.Get(), BLKSSZGET, &size) == 0 ? static_cast<std::uint32_t>(size) : 0;
+}
+
+/// The table with "major:minor" for every "@name" and device node, as the kernel tells it afterwards.
+Result<MappedTable> Resolved(const DeviceMapper& mapper, const MappedTable& table) {
+  MappedTable resolved = table;
+  for (MappedTarget& target : resolved) {
+    std::string arguments;
+    for (const std::string& word : Words(target.arguments)) {
+      std::string number = word;
+      if (word.starts_with('@')) {
+        const auto device = mapper.Find(word.substr(1));
+        if (!device) return tl::unexpected(device.error());
+        number = device->Number();
+      } else if (word.starts_with('/')) {
+        auto known = DeviceNumber(word);
+        if (!known) return Fail(ErrorKind::kUnavailable, fmt::format("{} is no block device", word), ENODEV);
+        number = std::move(*known);
+      }
+      arguments += (arguments.empty() ? "" : " ") + number;
+    }
+    target.arguments = std::move(arguments);
+  }
+  return resolved;
+}
+
+/// Where a part begins: "8:16 63".
+std::optional<std::string> FirstOctets(const std::map<std::string, MappedTable>& parts,
+                                       const std::string& number) {
+  const auto part = parts.find(number);
+  if (part == parts.end() || part->second.empty()) return std::nullopt;
+  const MappedTarget& target = part->second.front();
+  const std::vector<std::string> words = Words(target.arguments);
+  const std::size_t at = target.type == "striped" ? 2 : 0;
+  if (words.size() < at + 2) return std::nullopt;
+  if (parts.contains(words[at])) return FirstOctets(parts, words[at]);
+  return words[at] + " " + words[at + 1];
+}
+
+bool IsMissing(const Error& error) { return error.kind == ErrorKind::kSystem && error.status == ENXIO; }
+
+}  // namespace
+
+bool VolumeStatus::Has(MemberState state) const { return std::ranges::find(members, state) != members.end(); }
+
+Result<std::vector<std::string>> VolumeDevices::Parts(const std::string& name) const {
+  return mapper_.List(name + ".");
+}
+
+Result<std::vector<std::string>> VolumeDevices::List() const {
+  auto names = mapper_.List("dmrp-");
+  if (names) std::erase_if(*names, [](const std::string& name) { return name.find('.') != name.npos; });
+  return names;
+}
+
+void VolumeDevices::RemoveParts(const std::string& name, const VolumePlan& except) const {
+  auto parts = Parts(name);
+  if (!parts) return;
+  std::erase_if(*parts, [&](const std::string& part) {
+    return std::ranges::any_of(except, [&](const PlannedDevice& planned) { return planned.name == part; });
+  });
+  // A plex may stand on its columns: each round frees the next.
+  for (std::size_t round = 0, before = 0; !parts->empty() && parts->size() != before && round < 4; ++round) {
+    before = parts->size();
+    std::erase_if(*parts, [&](const std::string& part) { return mapper_.Remove(part).has_value(); });
+  }
+}
+
+Result<VolumeMap> VolumeDevices::KeepWhatTheDeviceKnows(const VolumeMap& map) const {
+  const auto table = mapper_.Table(map.name);
+  const auto status = mapper_.Status(map.name);
+  if (!table) return tl::unexpected(table.error());
+  if (!status) return tl::unexpected(status.error());
+  const auto running = ParseRaidTable(*table);
+  const auto state = ParseRaidStatus(*status);
+  if (!running || !state || running->devices.size() != state->members.size()) return map;
+  const auto names = Parts(map.name);
+  if (!names) return tl::unexpected(names.error());
+  std::map<std::string, MappedTable> parts;
+  for (const std::string& name : *names) {
+    const auto device = mapper_.Find(name);
+    auto part = mapper_.Table(name);
+    if (device && part) parts[device->Number()] = std::move(*part);
+  }
+
+  VolumeMap kept = map;
+  for (std::size_t member = 0; member < MemberCount(map); ++member) {
+    const ExtentState wanted = MemberExtentState(map, member);
+    const std::vector<VolumeExtent> extents = MemberExtents(map, member);
+    if (wanted == ExtentState::kMissing || extents.empty()) continue;
+    const auto number = DeviceNumber(extents.front().device);
+    if (!number) continue;
+    const std::string first = fmt::format("{} {}", *number, extents.front().offset / kMapperSector);
+    for (std::size_t i = 0; i < running->devices.size(); ++i) {
+      if (FirstOctets(parts, running->devices[i]) != first) continue;
+      if (wanted == ExtentState::kOnline && state->members[i] == MemberState::kFailed) {
+        SetMemberExtentState(kept, member, ExtentState::kMissing);
+      } else if (wanted == ExtentState::kOnline && state->members[i] == MemberState::kRebuilding) {
+        SetMemberExtentState(kept, member, ExtentState::kStale);
+      } else if (wanted == ExtentState::kStale && state->members[i] == MemberState::kInSync &&
+                 running->rebuild.contains(i)) {
+        SetMemberExtentState(kept, member, ExtentState::kOnline);
+      }
+    }
+  }
+  return kept;
+}
+
+Result<bool> VolumeDevices::IsAsPlanned(const PlannedDevice& planned) const {
+  const auto running = mapper_.Table(planned.name);
+  if (!running) return tl::unexpected(running.error());
+  const auto wanted = Resolved(mapper_, planned.table);
+  if (!wanted) return false;
+  const auto wanted_raid = ParseRaidTable(*wanted);
+  const auto running_raid = ParseRaidTable(*running);
+  if (!wanted_raid || !running_raid) return *wanted == *running;
+  if (std::tie(wanted_raid->type, wanted_raid->chunk, wanted_raid->devices) !=
+          std::tie(running_raid->type, running_raid->chunk, running_raid->devices) ||
+      wanted->front().length != running->front().length) {
+    return false;
+  }
+  const auto answer = mapper_.Status(planned.name);
+  if (!answer) return tl::unexpected(answer.error());
+  const auto status = ParseRaidStatus(*answer);
+  if (!status || status->members.size() != wanted_raid->devices.size()) return false;
+  for (std::size_t i = 0; i < status->members.size(); ++i) {
+    const MemberState fits = wanted_raid->devices[i] == "-"     ? MemberState::kMissing
+                             : wanted_raid->rebuild.contains(i) ? MemberState::kRebuilding
+                                                                : MemberState::kInSync;
+    if (status->members[i] != fits) return false;
+  }
+  return true;
+}
+
+Result<MappedDevice> VolumeDevices::Activate(const VolumeMap& map) const {
+  const auto present = mapper_.Find(map.name);
+  if (!present && !IsMissing(present.error())) return tl::unexpected(present.error());
+  const bool runs = present && present->active;
+  const auto kept = runs ? KeepWhatTheDeviceKnows(map) : Result<VolumeMap>(map);
+  if (!kept) return tl::unexpected(kept.error());
+  const auto plan = PlanVolume(*kept);
+  if (!plan) return tl::unexpected(plan.error());
+  if (runs && present->openCount > 0) {
+    const std::uint32_t sector = LogicalSector(present->Node());
+    for (const VolumePlex& plex : kept->plexes) {
+      for (const VolumeColumn& column : plex.columns) {
+        for (const VolumeExtent& extent : column) {
+          if (extent.state == ExtentState::kMissing || LogicalSector(extent.device) <= sector) continue;
+          return Fail(ErrorKind::kUnsupported, fmt::format("{} has bigger sectors than {}, which is in use",
+                                                           extent.device.string(), map.name));
+        }
+      }
+    }
+  }
+
+  const auto undo = [&](const Error& error) {
+    // Parts that the running table stands on are in use and so stay.
+    RemoveParts(map.name, {});
+    return tl::unexpected(error);
+  };
+  for (std::size_t i = 0; i + 1 < plan->size(); ++i) {
+    const PlannedDevice& part = (*plan)[i];
+    const auto table = Resolved(mapper_, part.table);
+    if (!table) return undo(table.error());
+    if (mapper_.Find(part.name)) {
+      const auto running = mapper_.Table(part.name);
+      if (running && *running == *table) continue;
+      if (auto removed = mapper_.Remove(part.name); !removed) return undo(removed.error());
+    }
+    const auto made = mapper_.Create(part.name, "DMRP-" + part.name.substr(5), *table, map.readOnly);
+    if (!made) return undo(made.error());
+  }
+  const PlannedDevice& whole = plan->back();
+  if (runs) {
+    const auto same = IsAsPlanned(whole);
+    if (!same) return undo(same.error());
+    if (*same) {
+      RemoveParts(map.name, *plan);
+      return mapper_.Find(map.name);
+    }
+  }
+  const auto table = Resolved(mapper_, whole.table);
+  if (!table) return undo(table.error());
+  const auto device = present
+                          ? mapper_.Replace(whole.name, *table, map.readOnly)
+                          : mapper_.Create(whole.name, "DMRP-" + whole.name.substr(5), *table, map.readOnly);
+  if (!device) return undo(device.error());
+  RemoveParts(map.name, *plan);
+  return device;
+}
+
+Result<void> VolumeDevices::Deactivate(const std::string& name) const {
+  const auto device = mapper_.Find(name);
+  if (device) {
+    if (auto removed = mapper_.Remove(name); !removed) {
+      Error error = removed.error();
+      const auto use = FindUse(device->Node().filename().string());
+      if (error.status == EBUSY && use && use->InUse()) error.message += " (" + use->ToString() + ")";
+      return tl::unexpected(std::move(error));
+    }
+  } else if (!IsMissing(device.error())) {
+    return tl::unexpected(device.error());
+  }
+  RemoveParts(name, {});
+  const auto left = Parts(name);
+  if (!left) return tl::unexpected(left.error());
+  if (!left->empty()) {
+    return Fail(ErrorKind::kSystem, fmt::format("{}, a part of {}, is in use", left->front(), name), EBUSY);
+  }
+  return {};
+}
+
+Result<VolumeStatus> VolumeDevices::Status(const std::string& name) const {
+  // The event number of before the look: what happens meanwhile is new to a wait that starts from this.
+  auto device = mapper_.Find(name);
+  if (!device) return tl::unexpected(device.error());
+  const auto answer = mapper_.Status(name);
+  if (!answer) return tl::unexpected(answer.error());
+  VolumeStatus status;
+  status.device = std::move(*device);
+  for (const MappedTarget& target : *answer) status.length += target.length * kMapperSector;
+  const auto raid = ParseRaidStatus(*answer);
+  if (!raid) return status;
+  status.members = raid->members;
+  status.syncedBytes = raid->done * kMapperSector;
+  status.syncBytes = raid->total * kMapperSector;
+  if (raid->action == "recover") {
+    status.sync = SyncKind::kRebuild;
+  } else if (raid->action == "resync" || raid->action == "repair") {
+    status.sync = SyncKind::kResync;
+  }
+  return status;
+}
+
+Result<void> VolumeDevices::Resynchronise(const std::string& name) const {
+  const auto status = mapper_.Status(name);
+  if (!status) return tl::unexpected(status.error());
+  if (!ParseRaidStatus(*status)) {
+    return Fail(ErrorKind::kUsage, fmt::format("{} has no redundancy to synchronise", name));
+  }
+  return mapper_.Message(name, "repair");
+}
+
+Result<VolumeStatus> VolumeDevices::WaitSynchronised(const std::string& name,
+                                                     const std::function<void(const VolumeStatus&)>& progress,
+                                                     std::chrono::milliseconds deadline,
+                                                     const std::stop_token& stop) const {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point end = Clock::now() + deadline;
+  Clock::time_point working = Clock::now();
+  std::optional<std::uint32_t> first_event;
+  while (true) {
+    auto status = Status(name);
+    if (!status) return status;
+    if (progress) progress(*status);
+    const Clock::time_point now = Clock::now();
+    if (status->sync != SyncKind::kNone) working = now;
+    const bool idle = status->sync == SyncKind::kNone;
+    // Between its start and its first block the kernel calls a rebuild idle, too.
+    const bool given_up = idle && (status->device.event != first_event.value_or(status->device.event) ||
+                                   now - working > kPatience);
+    if ((idle && !status->Has(MemberState::kRebuilding)) || given_up || now >= end || stop.stop_requested()) {
+      return status;
+    }
+    if (!first_event) first_event = status->device.event;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - now);
+    const auto event = mapper_.WaitEvent(name, status->device.event, std::min(left, kSyncLook), stop);
+    if (!event) return tl::unexpected(event.error());
+  }
+}
+
+Result<VolumeStatus> VolumeDevices::WaitChange(const VolumeStatus& seen, std::chrono::milliseconds deadline,
+                                               const std::stop_token& stop) const {
+  const auto event = mapper_.WaitEvent(seen.device.name, seen.device.event, deadline, stop);
+  if (!event) return tl::unexpected(event.error());
+  return Status(seen.device.name);
+}
+
+}  // namespace dmrp::server
