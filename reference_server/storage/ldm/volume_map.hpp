@@ -42,7 +42,7 @@ struct VolumeMap {
   Guid guid{};
   VolumeLayout layout = VolumeLayout::kSimple;
   std::uint64_t length = 0;
-  std::vector<MapPlex> plexes;  ///< more than one: copies of each other
+  std::vector<MapPlex> plexes{};  ///< more than one: copies of each other
   VolumeHealth health = VolumeHealth::kHealthy;
 };
 

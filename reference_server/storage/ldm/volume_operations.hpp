@@ -62,6 +62,10 @@ struct VolumeChange {
 StorageResult<VolumeChange> CreateVolume(const Database& database, std::span<const DiskSpace> spaces,
                                          const VolumeRequest& request);
 
+/// Makes a simple volume of an extent that is in use already: a partition that becomes dynamic in place.
+StorageResult<VolumeChange> AdoptExtent(const Database& database, ObjectId disk, const Extent& extent,
+                                        std::uint8_t partition_type, std::uint32_t flags);
+
 /// Removes a volume, its plexes and its subdisks (3.2.4.4.1.31).
 StorageResult<Database> DeleteVolume(Database database, ObjectId volume);
 
