@@ -53,6 +53,12 @@ std::vector<std::string> EnvironmentWithPlainLocale() {
   return variables;
 }
 
+// Where to look: not every user has the folders of disk tools in PATH.
+std::vector<std::string> Places(const std::string& program) {
+  if (program.find('/') != std::string::npos) return {program};
+  return {program, "/usr/sbin/" + program, "/sbin/" + program};
+}
+
 std::vector<char*> Pointers(std::vector<std::string>& texts) {
   std::vector<char*> pointers;
   for (std::string& text : texts) pointers.push_back(text.data());
@@ -76,8 +82,12 @@ Result<ProgramOutput> RunProgram(const std::vector<std::string>& argv, std::chro
   std::vector<std::string> arguments = argv;
   std::vector<std::string> variables = EnvironmentWithPlainLocale();
   pid_t pid = -1;
-  const int failure = ::posix_spawnp(&pid, argv.front().c_str(), &actions, nullptr,
-                                     Pointers(arguments).data(), Pointers(variables).data());
+  int failure = ENOENT;
+  for (const std::string& program : Places(argv.front())) {
+    failure = ::posix_spawnp(&pid, program.c_str(), &actions, nullptr, Pointers(arguments).data(),
+                             Pointers(variables).data());
+    if (failure != ENOENT) break;
+  }
   posix_spawn_file_actions_destroy(&actions);
   if (failure != 0) return FailErrno("run " + argv.front(), failure);
   out->write.Close();

@@ -64,6 +64,16 @@ class ImageTest : public ::testing::Test {
     for (int octet : octets) file.put(static_cast<char>(octet));
     ASSERT_TRUE(file.good());
   }
+  /// Zeros over records of the NTFS volume that lies at `volume` octets and has units of `unit`.
+  void EraseMasterFileTable(const std::filesystem::path& image, std::uint64_t volume, unsigned unit,
+                            unsigned first = 0, unsigned count = 16) const {
+    // The table's first unit stands at octet 48 of the boot sector.
+    const std::string table = "$(od -An -tu8 -N8 -j" + std::to_string(volume + 48) + " $DISK)";
+    const std::string place =
+        "$((" + std::to_string(volume + 1024 * first) + " + " + table + " * " + std::to_string(unit) + "))";
+    Shell(image, "dd if=/dev/zero of=$DISK bs=1K oflag=seek_bytes conv=notrunc status=none seek=" + place +
+                     " count=" + std::to_string(count));
+  }
 
  private:
   std::filesystem::path folder_;
