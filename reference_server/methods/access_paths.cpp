@@ -13,20 +13,17 @@
 namespace dmrp::server {
 namespace {
 
-bool IsNtfs(const ObjectState& state, const RegionObject& region) {
-  const FileSystemObject* system = state.FileSystemOn(region.info.id);
+bool IsNtfs(const ObjectState& state, LdmObjectId storage_id) {
+  const FileSystemObject* system = state.FileSystemOn(storage_id);
   return system != nullptr && system->info.fsType == FSTYPE_NTFS;
 }
 
-// Opens the NTFS volume of a region, on the disk or, where the system has mounted it, through that mount.
+// Opens an NTFS volume, on its disks or, where the system has mounted it, through that mount.
 template <typename T>
 Outcome<T> OnNtfs(DiskManagementServer& server, const VolumeTarget& host, bool writable,
                   const std::function<MountResult<T>(const NtfsVolume&)>& work) {
   NtfsVolume volume;
-  volume.start = host.volume.start;
-  volume.length = static_cast<std::uint64_t>(host.region->info.length);
-  DiskSource& source = server.inventory().source();
-  const auto use = source.Use(host.device, host.volume.start);
+  const auto use = server.inventory().Use(host.volume);
   if (!use) {
     return Reject(LDM_E_NT_IF_ERROR, use.error().ToString());
   }
@@ -35,15 +32,16 @@ Outcome<T> OnNtfs(DiskManagementServer& server, const VolumeTarget& host, bool w
     volume.mountedAt = use->mountPoints.front();
   } else {
     if (writable && use->InUse()) {
-      return Reject(LDM_E_VOLUME_IN_USE,
-                    fmt::format("region {} is {}", host.region->info.id, use->ToString()));
+      return Reject(LDM_E_VOLUME_IN_USE, fmt::format("{} is {}", host.id, use->ToString()));
     }
-    auto opened = source.Open(host.device, writable);
+    auto opened = server.inventory().OpenerOf(host.volume)(writable);
     if (!opened) {
       return RejectDevice(opened.error());
     }
-    device = std::move(*opened);
+    device = std::move(opened->device);
     volume.device = device.get();
+    volume.start = opened->start;
+    volume.length = opened->length;
   }
   auto done = work(volume);
   if (!done) {
@@ -55,7 +53,12 @@ Outcome<T> OnNtfs(DiskManagementServer& server, const VolumeTarget& host, bool w
 // For work without a value of its own.
 struct Done {};
 
-LdmObjectId RegionOf(const ObjectState& state, const DiskInventory::Volume& volume) {
+// The object of a volume: its region, or for one over several regions the volume object.
+LdmObjectId ObjectOf(const ObjectState& state, const DiskInventory::Volume& volume) {
+  if (!volume.volume_key.empty()) {
+    const VolumeObject* object = state.FindVolumeByKey(volume.volume_key);
+    return object == nullptr ? 0 : object->info.id;
+  }
   const DiskObject* disk = state.FindDiskByKey(volume.disk_key);
   if (disk == nullptr) {
     return 0;
@@ -67,6 +70,21 @@ LdmObjectId RegionOf(const ObjectState& state, const DiskInventory::Volume& volu
     }
   }
   return 0;
+}
+
+// The NTFS volumes: those on regions by disk and start, then those over several regions.
+std::vector<LdmObjectId> PossibleHosts(const ObjectState& state) {
+  std::vector<LdmObjectId> hosts;
+  for (const DiskObject& disk : state.Disks()) {
+    for (const RegionObject& region : state.RegionsOf(disk.info.id)) {
+      hosts.push_back(region.info.id);
+    }
+  }
+  for (const VolumeObject& volume : state.Volumes()) {
+    hosts.push_back(volume.info.id);
+  }
+  std::erase_if(hosts, [&state](LdmObjectId id) { return !IsNtfs(state, id); });
+  return hosts;
 }
 
 Outcome<LdmObjectId> FindHost(DiskManagementServer& server, const AccessPath& path) {
@@ -84,11 +102,11 @@ Outcome<LdmObjectId> FindHost(DiskManagementServer& server, const AccessPath& pa
       return Reject(id.error());
     }
     const auto volume = *id ? server.inventory().FindVolume(**id) : std::nullopt;
-    const LdmObjectId region = volume ? RegionOf(*state, *volume) : 0;
-    if (region == 0) {
+    const LdmObjectId object = volume ? ObjectOf(*state, *volume) : 0;
+    if (object == 0) {
       return Reject(LDM_E_INVALID_PATH, "the volume of the path is not there");
     }
-    return region;
+    return object;
   }
   return Reject(LDM_E_INVALID_NAME, "the path names no volume that has the folder");
 }
@@ -99,43 +117,36 @@ Outcome<std::vector<COUNTED_STRING>> EnumerateAccessPaths(DiskManagementServer& 
                                                           LdmObjectId target_id) {
   std::vector<COUNTED_STRING> paths;
   const auto state = server.model().State();
-  for (const DiskObject& disk : state->Disks()) {
-    for (const RegionObject& region : state->RegionsOf(disk.info.id)) {
-      if (!IsNtfs(*state, region)) {
-        continue;
+  for (const LdmObjectId host_id : PossibleHosts(*state)) {
+    const auto host = FindVolumeTarget(server, host_id);
+    if (!host) {
+      continue;
+    }
+    const auto points = OnNtfs<std::vector<MountPoint>>(
+        server, *host, false, [](const NtfsVolume& volume) { return ListMountPoints(volume); });
+    if (!points) {
+      server.Log(fmt::format("the mounted folders of {} are not listed: {}", host_id, points.error().reason));
+      continue;
+    }
+    if (points->empty()) {
+      continue;
+    }
+    std::u16string root;
+    if (const DriveLetterObject* letter = state->LetterOf(host_id)) {
+      root = {letter->info.letter, u':', u'\\'};
+    } else {
+      const auto name = VolumeNameOf(server, host->volume);
+      if (!name) {
+        return tl::unexpected(name.error());
       }
-      const auto host = FindVolumeTarget(server, region.info.id);
-      if (!host) {
-        continue;
-      }
-      const auto points = OnNtfs<std::vector<MountPoint>>(
-          server, *host, false, [](const NtfsVolume& volume) { return ListMountPoints(volume); });
-      if (!points) {
-        server.Log(fmt::format("the mounted folders of region {} are not listed: {}", region.info.id,
-                               points.error().reason));
-        continue;
-      }
-      if (points->empty()) {
-        continue;
-      }
-      std::u16string root;
-      if (const DriveLetterObject* letter = state->LetterOf(region.info.id)) {
-        root = {letter->info.letter, u':', u'\\'};
-      } else {
-        const auto name = VolumeNameOf(server, host->volume);
-        if (!name) {
-          return tl::unexpected(name.error());
-        }
-        root = VolumeMountName(*name) + u'\\';
-      }
-      for (const MountPoint& point : *points) {
-        const auto id = server.mounts().FindVolume(point.target);
-        const auto volume = id && *id ? server.inventory().FindVolume(**id) : std::nullopt;
-        const LdmObjectId target = volume ? RegionOf(*state, *volume) : 0;
-        if (target != 0 && (target_id == 0 || target == target_id)) {
-          paths.push_back(
-              {.sourceId = region.info.id, .targetId = target, .sstring = root + point.path + u'\0'});
-        }
+      root = VolumeMountName(*name) + u'\\';
+    }
+    for (const MountPoint& point : *points) {
+      const auto id = server.mounts().FindVolume(point.target);
+      const auto volume = id && *id ? server.inventory().FindVolume(**id) : std::nullopt;
+      const LdmObjectId target = volume ? ObjectOf(*state, *volume) : 0;
+      if (target != 0 && (target_id == 0 || target == target_id)) {
+        paths.push_back({.sourceId = host_id, .targetId = target, .sstring = root + point.path + u'\0'});
       }
     }
   }
@@ -162,8 +173,8 @@ Outcome<FolderPath> FindFolder(DiskManagementServer& server, std::u16string_view
   }
   const auto valid = Validate({
       {LDM_E_MEDIA_DOESNT_SUPPORT_MOUNT_POINTS, "the folder lies on a fixed disk",
-       [&] { return host->disk->info.deviceType == DEVICETYPE_FDISK; }},
-      {LDM_E_INVALID_FS, "the folder lies on NTFS", [&] { return IsNtfs(*host->state, *host->region); }},
+       [&] { return host->fixed; }},
+      {LDM_E_INVALID_FS, "the folder lies on NTFS", [&] { return IsNtfs(*host->state, host->id); }},
   });
   if (!valid) {
     return tl::unexpected(valid.error());
@@ -173,7 +184,7 @@ Outcome<FolderPath> FindFolder(DiskManagementServer& server, std::u16string_view
 
 Outcome<void> CheckMountTarget(const VolumeTarget& target) {
   return Validate({{LDM_E_MEDIA_DOESNT_SUPPORT_MOUNT_POINTS, "the volume lies on a fixed disk",
-                    [&] { return target.disk->info.deviceType == DEVICETYPE_FDISK; }}});
+                    [&] { return target.fixed; }}});
 }
 
 Outcome<void> MountAt(DiskManagementServer& server, const FolderPath& folder,

@@ -1,6 +1,7 @@
 #include "reference_server/methods/disk_inventory.hpp"
 
 #include "reference_server/methods/describe.hpp"
+#include "reference_server/storage/format.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -62,15 +63,20 @@ void DiskInventory::Rescan() {
   }
 }
 
-std::vector<ObservedDisk> DiskInventory::ObserveAll() {
+std::string DiskInventory::Volume::ToString() const {
+  return volume_key.empty() ? fmt::format("the volume at {} of {}", start, disk_key)
+                            : fmt::format("the volume {}", volume_key);
+}
+
+ObservedSystem DiskInventory::ObserveAll() {
   Rescan();
   const auto letters = ReadLetters();
   std::erase_if(volumes_, [&](const auto& entry) { return !known_.contains(entry.first.disk_key); });
-  std::vector<ObservedDisk> disks;
+  ObservedSystem system;
   for (const std::string& key : order_) {
-    disks.push_back(Describe(key, known_.at(key), letters));
+    system.disks.push_back(Describe(key, known_.at(key), letters));
   }
-  return disks;
+  return system;
 }
 
 Result<ObservedDisk> DiskInventory::Observe(const std::string& key) {
@@ -90,6 +96,51 @@ const DeviceInfo* DiskInventory::Device(const std::string& key) const {
 const Region* DiskInventory::RegionOf(const Volume& volume) const {
   const auto found = volumes_.find(volume);
   return found == volumes_.end() ? nullptr : &found->second.region;
+}
+
+DiskInventory::Opener DiskInventory::OpenerOf(const Volume& volume) {
+  const Region* region = RegionOf(volume);
+  const DeviceInfo* device = Device(volume.disk_key);
+  if (region == nullptr || device == nullptr) {
+    return [text = volume.ToString()](bool) -> Result<OpenVolume> {
+      return Fail(ErrorKind::kUnavailable, text + " is not there");
+    };
+  }
+  return [&source = source_, device = *device, start = region->start,
+          length = region->length](bool writable) -> Result<OpenVolume> {
+    auto opened = source.Open(device, writable);
+    if (!opened) {
+      return tl::unexpected(opened.error());
+    }
+    return OpenVolume{std::move(*opened), start, length};
+  };
+}
+
+Result<PartitionUse> DiskInventory::Use(const Volume& volume) {
+  const DeviceInfo* device = Device(volume.disk_key);
+  if (device == nullptr) {
+    return Fail(ErrorKind::kUnavailable, volume.ToString() + " is not there");
+  }
+  return source_.Use(*device, volume.start);
+}
+
+Result<PartitionUse> DiskInventory::ReleaseByForce(const Volume& volume) {
+  const DeviceInfo* device = Device(volume.disk_key);
+  if (device == nullptr) {
+    return Fail(ErrorKind::kUnavailable, volume.ToString() + " is not there");
+  }
+  return source_.ReleaseByForce(*device, volume.start);
+}
+
+std::filesystem::path DiskInventory::NodeOf(const Volume& volume) {
+  const DeviceInfo* device = Device(volume.disk_key);
+  return device == nullptr ? std::filesystem::path() : source_.VolumeNode(*device, volume.start);
+}
+
+std::uint32_t DiskInventory::HiddenSectorsOf(const Volume& volume) const {
+  const Region* region = RegionOf(volume);
+  const DeviceInfo* device = Device(volume.disk_key);
+  return region == nullptr || device == nullptr ? 0 : HiddenSectors(*region, device->geometry);
 }
 
 std::optional<UniqueId> DiskInventory::IdOf(const Volume& volume) const {
@@ -182,7 +233,8 @@ ObservedDisk DiskInventory::DescribeContents(const std::string& key, const Known
     if (HoldsData(region.kind)) {
       use = source_.Mounts(device, region.start);
     }
-    ObservedRegion seen{DescribeRegion(device, *layout, region, use), std::nullopt};
+    ObservedRegion seen;
+    seen.info = DescribeRegion(device, *layout, region, use);
     if (HoldsSystem(use)) {
       seen.info.rflags |= REGION_IS_SYSTEM_PARTITION;
     }

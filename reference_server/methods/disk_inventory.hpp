@@ -21,20 +21,31 @@ namespace dmrp::server {
 /// operation lock only.
 class DiskInventory {
  public:
-  /// A volume on a disk: a region that can hold a file system.
+  /// Where a file system can lie: on a region of a disk, or on a volume over several regions.
   struct Volume {
-    std::string disk_key;     ///< DiskObject::key
-    std::uint64_t start = 0;  ///< octets
+    std::string disk_key{};    ///< DiskObject::key; empty for a volume over several regions
+    std::uint64_t start = 0;   ///< of the region, octets
+    std::string volume_key{};  ///< VolumeObject::key; empty for a region
+    [[nodiscard]] std::string ToString() const;
     friend auto operator<=>(const Volume&, const Volume&) = default;
   };
+
+  /// A volume, open: its octets lie on `device` from `start` on.
+  struct OpenVolume {
+    std::unique_ptr<BlockDevice> device;
+    std::uint64_t start = 0;
+    std::uint64_t length = 0;
+  };
+  /// Opens a volume where it was when the function was made. May be called from any thread.
+  using Opener = std::function<Result<OpenVolume>(bool writable)>;
 
   /// `mounts` knows the letters. The volume from which `system_file` is mounted holds the system directory;
   /// empty for none. `log` is told about disks that cannot be read; null for silence.
   DiskInventory(DiskSource& source, MountManager& mounts, std::filesystem::path system_file = {},
                 std::function<void(const std::string&)> log = {});
 
-  /// Enumerates all disks, their tables and file systems afresh.
-  std::vector<ObservedDisk> ObserveAll();
+  /// Enumerates all disks, their tables, the volumes on them and the file systems afresh.
+  ObservedSystem ObserveAll();
 
   /// One disk by its DiskObject::key. kUnavailable when it is not attached any more.
   Result<ObservedDisk> Observe(const std::string& key);
@@ -42,8 +53,19 @@ class DiskInventory {
   /// The device behind a key, as the last observation saw it; null when it was not there.
   [[nodiscard]] const DeviceInfo* Device(const std::string& key) const;
   [[nodiscard]] DiskSource& source() { return source_; }
-  /// A volume's region as the last observation saw it; null when the volume was not there.
+  /// A volume's region as the last observation saw it; null when the volume was not there, or is none of a
+  /// single region.
   [[nodiscard]] const Region* RegionOf(const Volume& volume) const;
+
+  // What follows is about a volume as the last observation saw it. One that was not there cannot be opened or
+  // taken (kUnavailable), is used by nobody, and has no node. Use and ReleaseByForce go for any region.
+  [[nodiscard]] Opener OpenerOf(const Volume& volume);
+  /// As DiskSource::Use, ReleaseByForce and VolumeNode.
+  [[nodiscard]] Result<PartitionUse> Use(const Volume& volume);
+  Result<PartitionUse> ReleaseByForce(const Volume& volume);
+  [[nodiscard]] std::filesystem::path NodeOf(const Volume& volume);
+  /// What its boot sector calls hidden sectors (storage/format.hpp).
+  [[nodiscard]] std::uint32_t HiddenSectorsOf(const Volume& volume) const;
 
   /// What the mount manager knows a volume by, as the last observation saw it; nothing for volumes that were
   /// not there or that cannot be known again.

@@ -1,7 +1,6 @@
 #include "reference_server/methods/drive_letters.hpp"
 
 #include "protocol/dmrp/hresult.hpp"
-#include "reference_server/methods/table_change.hpp"
 
 #include <fmt/format.h>
 
@@ -36,8 +35,7 @@ Outcome<void> LeadLetterTo(DiskManagementServer& server, char16_t letter,
                            const DiskInventory::Volume& volume) {
   const auto id = server.inventory().IdOf(volume);
   if (!id) {
-    return Reject(LDM_E_BAD_DISK, fmt::format("the volume at {} of {} has nothing to be known by again",
-                                              volume.start, volume.disk_key));
+    return Reject(LDM_E_BAD_DISK, fmt::format("{} has nothing to be known by again", volume.ToString()));
   }
   const auto assigned = server.mounts().Assign(
       letter, *id, [&](const UniqueId& other) { return server.inventory().FindVolume(other).has_value(); });
@@ -62,14 +60,14 @@ Outcome<LdmObjectId> AssignDriveLetter(DiskManagementServer& server, const Stora
     return tl::unexpected(available.error());
   }
   // A lock that cannot be had is ignored with force; nobody loses the volume by a change of its letter.
-  if (auto locked = TryLock(server, *target->disk, target->region->info);
+  if (auto locked = TryLock(server, target->id, target->volume);
       !locked && request.forceOption != kForceOperation) {
     return tl::unexpected(locked.error());
   }
   if (auto led = LeadLetterTo(server, request.letter, target->volume); !led) {
     return tl::unexpected(led.error());
   }
-  CommitDisk(server, operation, *target->disk, {(*letter)->object_id});
+  CommitTarget(server, operation, *target, {(*letter)->object_id});
   return 0;
 }
 
@@ -91,24 +89,22 @@ Outcome<LdmObjectId> FreeDriveLetter(DiskManagementServer& server, const Storage
     return tl::unexpected(led.error());
   }
   if (request.forceOption != kForceOperation) {
-    const std::uint32_t rflags = target->region->info.rflags;
     const auto dispensable = Validate({
-        {LDM_E_PAGEFILE_VOLUME, "the volume holds no paging file",
-         [&] { return (rflags & REGION_HAS_PAGEFILE) == 0; }},
+        {LDM_E_PAGEFILE_VOLUME, "the volume holds no paging file", [&] { return !target->holdsPagefile; }},
         {LDM_E_SYSTEM_VOLUME, "the volume does not hold the system directory",
-         [&] { return (rflags & REGION_IS_SYSTEM_PARTITION) == 0; }},
+         [&] { return !target->holdsSystem; }},
     });
     if (!dispensable) {
       return tl::unexpected(dispensable.error());
     }
-    if (auto locked = TryLock(server, *target->disk, target->region->info); !locked) {
+    if (auto locked = TryLock(server, target->id, target->volume); !locked) {
       return tl::unexpected(locked.error());
     }
   }
   if (const auto freed = server.mounts().Free(request.letter); !freed) {
     return Reject(freed.error());
   }
-  CommitDisk(server, operation, *target->disk, {(*letter)->object_id});
+  CommitTarget(server, operation, *target, {(*letter)->object_id});
   return 0;
 }
 

@@ -38,38 +38,58 @@ Outcome<void> CheckFileSystem(const FormatRequest& request, std::uint64_t length
   return {};
 }
 
-Outcome<void> CheckMedium(const DeviceInfo& device) {
+Outcome<void> CheckMedia(const std::vector<DeviceInfo>& devices) {
+  const auto optical = [](const DeviceInfo& device) {
+    return device.kind == DeviceKind::kCdrom || device.kind == DeviceKind::kDvd;
+  };
   return Validate({
       {LDM_E_BAD_MEDIA, "the medium is one that can be formatted",
-       [&] { return device.kind != DeviceKind::kCdrom && device.kind != DeviceKind::kDvd; }},
-      {LDM_E_WRITE_PROTECTED, "the medium is not write-protected", [&] { return !device.readOnly; }},
+       [&] { return std::ranges::none_of(devices, optical); }},
+      {LDM_E_WRITE_PROTECTED, "the medium is not write-protected",
+       [&] { return std::ranges::none_of(devices, &DeviceInfo::readOnly); }},
   });
+}
+
+// In a damaged table the sectors of a partition may be those of another one too.
+Outcome<void> CheckTable(DiskManagementServer& server, const VolumeTarget& target) {
+  if (target.disk == nullptr) {
+    return {};
+  }
+  const auto opened = server.inventory().source().Open(target.devices.front(), false);
+  if (!opened) {
+    return RejectDevice(opened.error());
+  }
+  const auto layout = ReadLayout(**opened);
+  if (!layout) {
+    return Reject(layout.error());
+  }
+  if (const TableAnomaly* anomaly = layout->BlockingAnomaly()) {
+    return Reject(LDM_E_BAD_DISK, fmt::format("disk {}: {}", target.disk->info.id, anomaly->message));
+  }
+  return {};
 }
 
 // A format under way. Shared by the two halves of its task.
 struct FormatWork {
   DiskManagementServer& server;
   FormatRequest request;
-  DiskObject disk;
-  LdmObjectId region_id = 0;
-  DiskInventory::Volume volume;
-  DeviceInfo device;
-  Region region;
+  VolumeTarget target;
+  DiskInventory::Opener open;
+  std::uint32_t hidden_sectors = 0;
   std::filesystem::path node;
   std::uint64_t token = 0;
   FileSystemType made = FileSystemType::kUnknown;
 };
 
 Outcome<void> Make(FormatWork& work, const TaskJob::ReportProgress& report, const std::stop_token& stop) {
-  // Opening does not use what the operation lock guards.
-  auto opened = work.server.inventory().source().Open(work.device, true);
+  auto opened = work.open(true);
   if (!opened) {
     return RejectDevice(opened.error());
   }
-  const FormatTarget target{.device = **opened,
-                            .start = work.region.start,
-                            .length = work.region.length,
-                            .hiddenSectors = HiddenSectors(work.region, work.device.geometry),
+  const FormatTarget target{.device = *opened->device,
+                            .start = opened->start,
+                            .length = opened->length,
+                            .hiddenSectors = work.hidden_sectors,
                             .node = work.node};
   const auto made = server::Format(target, work.request, report, stop);
   if (!made) {
@@ -79,43 +99,53 @@ Outcome<void> Make(FormatWork& work, const TaskJob::ReportProgress& report, cons
   return {};
 }
 
-// The partition table names the file system, the list shows it.
+// What names the file system beside itself, where anything does: the partition table.
+Outcome<bool> NameFileSystem(FormatWork& work, const StorageModel::Operation& operation) {
+  const VolumeTarget& target = work.target;
+  const Region* region = work.server.inventory().RegionOf(target.volume);
+  if (region == nullptr || region->kind == RegionKind::kWhole || region->mbrType == 0) {
+    return false;
+  }
+  const std::uint64_t start = region->start;
+  const auto typed = ChangeTable(
+      work.server, operation, *target.disk,
+      [&](BlockDevice& device) { return SetPartitionType(device, start, work.made); }, {target.id});
+  if (!typed) {
+    return tl::unexpected(typed.error());
+  }
+  return true;
+}
+
+// The list shows the file system.
 Outcome<void> Finish(FormatWork& work, const StorageModel::Operation& operation, Outcome<void> worked) {
-  DiskManagementServer& server = work.server;
-  server.inventory().EndFormat(work.token);
-  if (worked && work.region.kind != RegionKind::kWhole && work.region.mbrType != 0) {
-    const auto typed = ChangeTable(
-        server, operation, work.disk,
-        [&](BlockDevice& device) { return SetPartitionType(device, work.region.start, work.made); },
-        {work.region_id});
-    if (typed) {
+  work.server.inventory().EndFormat(work.token);
+  if (worked) {
+    const auto named = NameFileSystem(work, operation);
+    if (named && *named) {
       return {};
     }
-    worked = tl::unexpected(typed.error());
+    if (!named) {
+      worked = tl::unexpected(named.error());
+    }
   }
-  CommitDisk(server, operation, work.disk, {work.region_id});
+  CommitTarget(work.server, operation, work.target, {work.target.id});
   return worked;
 }
 
 // Shows the volume as being formatted and makes the task that does it.
 Outcome<TaskJob> BeginFormat(DiskManagementServer& server, const StorageModel::Operation& operation,
                              const VolumeTarget& target, FormatRequest request) {
-  const Region* region = server.inventory().RegionOf(target.volume);
-  if (region == nullptr) {
-    return Reject(LDM_E_DISK_NOT_FOUND, fmt::format("region {} is not there", target.region->info.id));
-  }
-  auto work = std::make_shared<FormatWork>(
-      FormatWork{.server = server,
-                 .request = std::move(request),
-                 .disk = *target.disk,
-                 .region_id = target.region->info.id,
-                 .volume = target.volume,
-                 .device = target.device,
-                 .region = *region,
-                 .node = server.inventory().source().VolumeNode(target.device, target.volume.start)});
-  work->token = server.inventory().BeginFormat(target.volume);
-  CommitDisk(server, operation, *target.disk, {target.region->info.id});
-  return TaskJob{.storage_id = target.region->info.id,
+  DiskInventory& inventory = server.inventory();
+  auto work =
+      std::make_shared<FormatWork>(FormatWork{.server = server,
+                                              .request = std::move(request),
+                                              .target = target,
+                                              .open = inventory.OpenerOf(target.volume),
+                                              .hidden_sectors = inventory.HiddenSectorsOf(target.volume),
+                                              .node = inventory.NodeOf(target.volume)});
+  work->token = inventory.BeginFormat(target.volume);
+  CommitTarget(server, operation, target, {target.id});
+  return TaskJob{.storage_id = target.id,
                  .type = PROGRESS_FORMAT,
                  .work = [work](const TaskJob::ReportProgress& report,
                                 const std::stop_token& stop) { return Make(*work, report, stop); },
@@ -147,25 +177,25 @@ Outcome<TaskJob> Format(DiskManagementServer& server, const StorageModel::Operat
     return tl::unexpected(target.error());
   }
   const FormatRequest wanted = RequestOf(request.fsSpec, request.quickFormat);
-  if (auto medium = CheckMedium(target->device); !medium) {
+  if (auto medium = CheckMedia(target->devices); !medium) {
     return tl::unexpected(medium.error());
   }
-  if (auto possible = CheckFileSystem(wanted, static_cast<std::uint64_t>(target->region->info.length),
-                                      target->disk->info.bytesPerSector);
-      !possible) {
+  if (auto table = CheckTable(server, *target); !table) {
+    return tl::unexpected(table.error());
+  }
+  if (auto possible = CheckFileSystem(wanted, target->length, target->bytesPerSector); !possible) {
     return tl::unexpected(possible.error());
   }
-  const auto dispensable =
-      Validate({{LDM_E_SYSTEM_VOLUME, "the volume does not hold the system directory",
-                 [&] { return (target->region->info.rflags & REGION_IS_SYSTEM_PARTITION) == 0; }}});
+  const auto dispensable = Validate({{LDM_E_SYSTEM_VOLUME, "the volume does not hold the system directory",
+                                      [&] { return !target->holdsSystem; }}});
   if (!dispensable) {
     return tl::unexpected(dispensable.error());
   }
   const bool formatting = server.inventory().IsFormatting(target->volume);
   if (formatting && !request.force) {
-    return Reject(LDM_E_FORMATINPROGRESS, fmt::format("region {} is being formatted", request.storageId));
+    return Reject(LDM_E_FORMATINPROGRESS, fmt::format("{} is being formatted", request.storageId));
   }
-  if (auto released = Release(server, *target->disk, target->region->info, request.force); !released) {
+  if (auto released = Release(server, target->id, target->volume, request.force); !released) {
     return tl::unexpected(released.error());
   }
   return BeginFormat(server, operation, *target, wanted);
@@ -203,7 +233,7 @@ Outcome<TaskJob> CreatePartitionAssignAndFormat(DiskManagementServer& server,
   if (!valid) {
     return tl::unexpected(valid.error());
   }
-  if (auto medium = CheckMedium(*device); !medium) {
+  if (auto medium = CheckMedia({*device}); !medium) {
     return tl::unexpected(medium.error());
   }
   if (auto possible =
@@ -238,7 +268,7 @@ Outcome<TaskJob> CreatePartitionAssignAndFormat(DiskManagementServer& server,
   }
   if (folder) {
     if (auto mounted = MountAt(server, *folder, target->volume); !mounted) {
-      CommitDisk(server, operation, *target->disk, {});
+      CommitTarget(server, operation, *target, {});
       return tl::unexpected(mounted.error());
     }
   }

@@ -129,11 +129,12 @@ Outcome<LdmObjectId> DeletePartition(DiskManagementServer& server, const Storage
   if (!valid) {
     return tl::unexpected(valid.error());
   }
-  if (auto released = Release(server, *disk, region->info, force); !released) {
+  const auto start = static_cast<std::uint64_t>(region->info.start);
+  const DiskInventory::Volume volume{disk->key, start};
+  if (auto released = Release(server, spec.regionId, volume, force); !released) {
     return tl::unexpected(released.error());
   }
-  const auto start = static_cast<std::uint64_t>(region->info.start);
-  const auto id = server.inventory().IdOf({disk->key, start});
+  const auto id = server.inventory().IdOf(volume);
   const auto change = ChangeTable(
       server, operation, *disk,
       [&](BlockDevice& device) {
@@ -177,7 +178,7 @@ Outcome<LdmObjectId> MarkActivePartition(DiskManagementServer& server,
   const auto start = static_cast<std::uint64_t>(region->info.start);
   const auto change =
       ChangeTable(server, operation, *disk,
-                  [start](BlockDevice& device) { return MarkActive(device, start); }, {region_id});
+                  [start](BlockDevice& device) { return MarkActive(device, start); }, {});
   if (!change) {
     return tl::unexpected(change.error());
   }

@@ -27,7 +27,8 @@ DiskManagementServer::DiskManagementServer(DiskSource& source, ServerOptions opt
 void DiskManagementServer::Refresh() { Refresh(model_.BeginOperation()); }
 
 void DiskManagementServer::Refresh(const StorageModel::Operation& operation) {
-  model_.Commit(operation, ReconcileSystem(*model_.State(), inventory_.ObserveAll()));
+  const ObservedSystem observed = inventory_.ObserveAll();
+  model_.Commit(operation, ReconcileSystem(*model_.State(), observed.disks, observed.volumes));
 }
 
 Result<std::function<void()>> DiskManagementServer::PrepareShutdown() const {

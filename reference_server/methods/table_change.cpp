@@ -7,12 +7,23 @@
 
 namespace dmrp::server {
 
+void CommitSystem(DiskManagementServer& server, const StorageModel::Operation& operation,
+                  std::initializer_list<LdmObjectId> touched) {
+  const auto state = server.model().State();
+  const ObservedSystem observed = server.inventory().ObserveAll();
+  ChangeSet changes = ReconcileSystem(*state, observed.disks, observed.volumes);
+  for (const LdmObjectId id : touched) {
+    changes.Touch(*state, id);
+  }
+  server.model().Commit(operation, changes);
+}
+
 void CommitDisk(DiskManagementServer& server, const StorageModel::Operation& operation,
                 const DiskObject& disk, std::initializer_list<LdmObjectId> touched) {
   const auto state = server.model().State();
   const auto observed = server.inventory().Observe(disk.key);
-  if (!observed) {
-    server.model().Commit(operation, RemoveDisk(*state, disk.info.id));
+  if (!observed || disk.info.deviceType == DEVICETYPE_VM || observed->info.deviceType == DEVICETYPE_VM) {
+    CommitSystem(server, operation, touched);
     return;
   }
   ChangeSet changes = ReconcileDisk(*state, *observed);

@@ -17,8 +17,12 @@ Outcome<Change> ChangeTable(DiskManagementServer& server, const StorageModel::Op
                             const std::function<StorageResult<Change>(BlockDevice&)>& work,
                             std::initializer_list<LdmObjectId> touched);
 
-/// Compares one disk with the list of storage objects and commits what changed, with `touched` as above; a
-/// disk that is not attached any more leaves the list.
+/// Compares everything with the list of storage objects and commits what changed, with `touched` as above.
+void CommitSystem(DiskManagementServer& server, const StorageModel::Operation& operation,
+                  std::initializer_list<LdmObjectId> touched);
+
+/// The same for one disk; for everything when the disk is not attached any more or belongs to a disk group,
+/// since that changes volumes too.
 void CommitDisk(DiskManagementServer& server, const StorageModel::Operation& operation,
                 const DiskObject& disk, std::initializer_list<LdmObjectId> touched);
 

@@ -1,7 +1,10 @@
 #include "reference_server/methods/volume_access.hpp"
 
 #include "protocol/dmrp/hresult.hpp"
+#include "reference_server/methods/table_change.hpp"
 
+#include <algorithm>
+#include <functional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -9,54 +12,91 @@
 namespace dmrp::server {
 namespace {
 
-DiskInventory::Volume VolumeOf(const DiskObject& disk, const REGION_INFO_EX& region) {
-  return {disk.key, static_cast<std::uint64_t>(region.start)};
+// The partition, logical drive or medium, when `region` is one.
+Outcome<void> FillFromRegion(DiskManagementServer& server, const RegionObject& region, VolumeTarget& target) {
+  const auto valid = Validate({
+      {LDM_E_INVALID, "the region is one that can hold a file system",
+       [&] { return target.state->FileSystemOn(target.id) != nullptr; }},
+  });
+  if (!valid) {
+    return valid;
+  }
+  target.region = &region;
+  target.disk = target.state->FindAs<DiskObject>(region.info.diskId);
+  const DeviceInfo* device = target.disk == nullptr ? nullptr : server.inventory().Device(target.disk->key);
+  if (device == nullptr) {
+    return Reject(LDM_E_DISK_NOT_FOUND, fmt::format("the disk of region {} is not attached", target.id));
+  }
+  target.volume = {target.disk->key, static_cast<std::uint64_t>(region.info.start)};
+  target.length = static_cast<std::uint64_t>(region.info.length);
+  target.bytesPerSector = target.disk->info.bytesPerSector;
+  target.devices = {*device};
+  target.fixed = target.disk->info.deviceType == DEVICETYPE_FDISK;
+  target.holdsSystem = (region.info.rflags & REGION_IS_SYSTEM_PARTITION) != 0;
+  target.holdsPagefile = (region.info.rflags & REGION_HAS_PAGEFILE) != 0;
+  return {};
+}
+
+void FillFromVolume(DiskManagementServer& server, const VolumeObject& volume, VolumeTarget& target) {
+  target.volume.volume_key = volume.key;
+  target.length = static_cast<std::uint64_t>(volume.info.length);
+  target.fixed = true;
+  target.holdsSystem = (volume.info.vflags & VOLUME_IS_SYSTEM_VOLUME) != 0;
+  target.holdsPagefile = (volume.info.vflags & VOLUME_HAS_PAGEFILE) != 0;
+  for (const RegionObject& member : target.state->MembersOf(target.id)) {
+    const auto* disk = target.state->FindAs<DiskObject>(member.info.diskId);
+    if (disk == nullptr) {
+      continue;
+    }
+    target.bytesPerSector = std::max(target.bytesPerSector, disk->info.bytesPerSector);
+    if (const DeviceInfo* device = server.inventory().Device(disk->key)) {
+      target.devices.push_back(*device);
+    }
+  }
 }
 
 Outcome<VolumeTarget> Find(DiskManagementServer& server, LdmObjectId storage_id,
-                           const std::function<bool(const RegionObject&)>& is_current) {
+                           const std::function<bool(LONGLONG)>& is_current) {
   VolumeTarget target;
   target.state = server.model().State();
-  target.region = target.state->FindAs<RegionObject>(storage_id);
+  target.id = storage_id;
+  const auto* region = target.state->FindAs<RegionObject>(storage_id);
+  const auto* volume = target.state->FindAs<VolumeObject>(storage_id);
   const auto valid = Validate({
       {LDM_E_NORECORD, "storageId names a volume, partition or logical drive in the list",
-       [&] { return target.region != nullptr; }},
+       [&] { return region != nullptr || volume != nullptr; }},
       {LDM_E_OBJECT_STALED, "storageLastKnownState is that of the object",
-       [&] { return is_current(*target.region); }},
-      {LDM_E_INVALID, "the region is one that can hold a file system",
-       [&] { return target.state->FileSystemOn(storage_id) != nullptr; }},
+       [&] {
+         return is_current(region != nullptr ? region->info.lastKnownState : volume->info.lastKnownState);
+       }},
   });
   if (!valid) {
     return tl::unexpected(valid.error());
   }
-  target.disk = target.state->FindAs<DiskObject>(target.region->info.diskId);
-  const DeviceInfo* device = target.disk == nullptr ? nullptr : server.inventory().Device(target.disk->key);
-  if (device == nullptr) {
-    return Reject(LDM_E_DISK_NOT_FOUND, fmt::format("the disk of region {} is not attached", storage_id));
+  if (volume != nullptr) {
+    FillFromVolume(server, *volume, target);
+  } else if (auto filled = FillFromRegion(server, *region, target); !filled) {
+    return tl::unexpected(filled.error());
   }
-  target.device = *device;
-  target.volume = VolumeOf(*target.disk, target.region->info);
   return target;
 }
 
 }  // namespace
 
 Outcome<VolumeTarget> FindVolumeTarget(DiskManagementServer& server, LdmObjectId storage_id) {
-  return Find(server, storage_id, [](const RegionObject&) { return true; });
+  return Find(server, storage_id, [](LONGLONG) { return true; });
 }
 
 Outcome<VolumeTarget> FindVolumeTarget(DiskManagementServer& server, LdmObjectId storage_id,
                                        LONGLONG last_known_state) {
-  return Find(server, storage_id, [last_known_state](const RegionObject& region) {
-    return region.info.lastKnownState == last_known_state;
-  });
+  return Find(server, storage_id,
+              [last_known_state](LONGLONG current) { return current == last_known_state; });
 }
 
 Outcome<Guid> VolumeNameOf(DiskManagementServer& server, const DiskInventory::Volume& volume) {
   const auto id = server.inventory().IdOf(volume);
   if (!id) {
-    return Reject(LDM_E_BAD_DISK, fmt::format("the volume at {} of {} has nothing to be known by again",
-                                              volume.start, volume.disk_key));
+    return Reject(LDM_E_BAD_DISK, fmt::format("{} has nothing to be known by again", volume.ToString()));
   }
   const auto name = server.mounts().VolumeName(*id);
   if (!name) {
@@ -65,41 +105,44 @@ Outcome<Guid> VolumeNameOf(DiskManagementServer& server, const DiskInventory::Vo
   return *name;
 }
 
-Outcome<void> TryLock(DiskManagementServer& server, const DiskObject& disk, const REGION_INFO_EX& region) {
-  const DeviceInfo* device = server.inventory().Device(disk.key);
-  if (device == nullptr) {
-    return Reject(LDM_E_DISK_NOT_FOUND, fmt::format("disk {} is not attached", disk.info.id));
+Outcome<void> TryLock(DiskManagementServer& server, LdmObjectId id, const DiskInventory::Volume& volume) {
+  if (server.inventory().IsFormatting(volume)) {
+    return Reject(LDM_E_VOLUME_IN_USE, fmt::format("{} is being formatted", id));
   }
-  if (server.inventory().IsFormatting(VolumeOf(disk, region))) {
-    return Reject(LDM_E_VOLUME_IN_USE, fmt::format("region {} is being formatted", region.id));
-  }
-  const auto use = server.inventory().source().Use(*device, static_cast<std::uint64_t>(region.start));
+  const auto use = server.inventory().Use(volume);
   if (!use) {
-    return Reject(LDM_E_NT_IF_ERROR, use.error().ToString());
+    return use.error().kind == ErrorKind::kUnavailable ? Reject(LDM_E_DISK_NOT_FOUND, use.error().ToString())
+                                                       : Reject(LDM_E_NT_IF_ERROR, use.error().ToString());
   }
   if (use->InUse()) {
-    return Reject(LDM_E_VOLUME_IN_USE, fmt::format("region {} is {}", region.id, use->ToString()));
+    return Reject(LDM_E_VOLUME_IN_USE, fmt::format("{} is {}", id, use->ToString()));
   }
   return {};
 }
 
-Outcome<void> Release(DiskManagementServer& server, const DiskObject& disk, const REGION_INFO_EX& region,
+Outcome<void> Release(DiskManagementServer& server, LdmObjectId id, const DiskInventory::Volume& volume,
                       bool force) {
-  auto locked = TryLock(server, disk, region);
+  auto locked = TryLock(server, id, volume);
   if (locked || !force || locked.error().hr != LDM_E_VOLUME_IN_USE) {
     return locked;
   }
-  if (!server.tasks().StopWorkOn(region.id)) {
-    return Reject(LDM_E_VOLUME_IN_USE, fmt::format("work on region {} does not end", region.id));
+  if (!server.tasks().StopWorkOn(id)) {
+    return Reject(LDM_E_VOLUME_IN_USE, fmt::format("work on {} does not end", id));
   }
-  const DeviceInfo* device = server.inventory().Device(disk.key);
-  const auto left =
-      server.inventory().source().ReleaseByForce(*device, static_cast<std::uint64_t>(region.start));
+  const auto left = server.inventory().ReleaseByForce(volume);
   if (!left || left->InUse()) {
-    server.Log(fmt::format("region {} is taken although {}", region.id,
-                           left ? left->ToString() : left.error().ToString()));
+    server.Log(fmt::format("{} is taken although {}", id, left ? left->ToString() : left.error().ToString()));
   }
   return {};
+}
+
+void CommitTarget(DiskManagementServer& server, const StorageModel::Operation& operation,
+                  const VolumeTarget& target, std::initializer_list<LdmObjectId> touched) {
+  if (target.disk != nullptr) {
+    CommitDisk(server, operation, *target.disk, touched);
+  } else {
+    CommitSystem(server, operation, touched);
+  }
 }
 
 }  // namespace dmrp::server

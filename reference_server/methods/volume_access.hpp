@@ -4,16 +4,24 @@
 #include "reference_server/methods/outcome.hpp"
 #include "reference_server/methods/server.hpp"
 
+#include <vector>
+
 namespace dmrp::server {
 
-/// A partition, a logical drive or a medium without partitions, with the disk that it lies on. The pointers
+/// A partition, a logical drive, a medium without partitions, or a volume over several regions. The pointers
 /// hold as long as `state`.
 struct VolumeTarget {
   std::shared_ptr<const ObjectState> state;
-  const DiskObject* disk = nullptr;
-  const RegionObject* region = nullptr;
-  DeviceInfo device;
+  LdmObjectId id = 0;
   DiskInventory::Volume volume;
+  std::uint64_t length = 0;          ///< octets
+  std::uint32_t bytesPerSector = 0;  ///< the largest of its disks
+  std::vector<DeviceInfo> devices;   ///< the disks it lies on, without those that are missing
+  bool fixed = false;                ///< lies on fixed disks
+  bool holdsSystem = false;          ///< has the system directory
+  bool holdsPagefile = false;
+  const DiskObject* disk = nullptr;      ///< of a partition or medium; null for others
+  const RegionObject* region = nullptr;  ///< likewise
 };
 
 /// Finds the volume, partition or logical drive that `storage_id` names: LDM_E_NORECORD when there is no such
@@ -28,12 +36,18 @@ Outcome<VolumeTarget> FindVolumeTarget(DiskManagementServer& server, LdmObjectId
 /// nothing by which it could be known again.
 Outcome<Guid> VolumeNameOf(DiskManagementServer& server, const DiskInventory::Volume& volume);
 
-/// LDM_E_VOLUME_IN_USE when a region cannot be locked because somebody uses it.
-Outcome<void> TryLock(DiskManagementServer& server, const DiskObject& disk, const REGION_INFO_EX& region);
+/// LDM_E_VOLUME_IN_USE when a volume, or a region without one, cannot be locked because somebody uses it.
+/// `id` is that of its object.
+Outcome<void> TryLock(DiskManagementServer& server, LdmObjectId id, const DiskInventory::Volume& volume);
 
-/// As TryLock; with `force` the region is taken from its users instead: work on it is stopped, mounts are
+/// As TryLock; with `force` the volume is taken from its users instead: work on it is stopped, mounts are
 /// detached, swapping ends. What cannot be taken is left and logged.
-Outcome<void> Release(DiskManagementServer& server, const DiskObject& disk, const REGION_INFO_EX& region,
+Outcome<void> Release(DiskManagementServer& server, LdmObjectId id, const DiskInventory::Volume& volume,
                       bool force);
+
+/// Compares what the target lies on with the list of storage objects and commits what changed; `touched` as
+/// for CommitDisk.
+void CommitTarget(DiskManagementServer& server, const StorageModel::Operation& operation,
+                  const VolumeTarget& target, std::initializer_list<LdmObjectId> touched);
 
 }  // namespace dmrp::server

@@ -15,8 +15,10 @@ namespace dmrp::server {
 namespace {
 
 Outcome<void> CheckDynamicVolume(const ObjectState& state, LdmObjectId volume_id) {
-  return Validate({{LDM_E_NORECORD, "volumeId names a dynamic volume in the list",
-                    [&] { return state.FindAs<VolumeObject>(volume_id) != nullptr; }}});
+  return Validate({{LDM_E_NORECORD, "volumeId names a dynamic volume in the list", [&] {
+                      const auto* volume = state.FindAs<VolumeObject>(volume_id);
+                      return volume != nullptr && volume->info.type == VOLUMETYPE_VM;
+                    }}});
 }
 
 }  // namespace
@@ -48,9 +50,9 @@ HRESULT VolumeClient::GetInstalledFileSystems(dcom::CallContext& /*call*/,
 
 HRESULT VolumeClient::EnumVolumes(dcom::CallContext& /*call*/, const EnumVolumesRequest& /*request*/,
                                   EnumVolumesReply& reply) {
-  for (const auto& [id, object] : server_->model().State()->objects()) {
-    if (const auto* volume = std::get_if<VolumeObject>(&object)) {
-      reply.LdmVolumeList.push_back(volume->info);
+  for (const VolumeObject& volume : server_->model().State()->Volumes()) {
+    if (volume.info.type == VOLUMETYPE_VM) {
+      reply.LdmVolumeList.push_back(volume.info);
     }
   }
   return 0;
@@ -62,11 +64,8 @@ HRESULT VolumeClient::EnumVolumeMembers(dcom::CallContext& /*call*/, const EnumV
   if (auto valid = CheckDynamicVolume(*state, request.volumeId); !valid) {
     return Report("EnumVolumeMembers", valid.error());
   }
-  for (const auto& [id, object] : state->objects()) {
-    const auto* region = std::get_if<RegionObject>(&object);
-    if (region != nullptr && region->info.volId == request.volumeId) {
-      reply.memberList.push_back(id);
-    }
+  for (const RegionObject& region : state->MembersOf(request.volumeId)) {
+    reply.memberList.push_back(region.info.id);
   }
   return 0;
 }
