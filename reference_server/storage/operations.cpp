@@ -398,8 +398,12 @@ StorageResult<Change> MarkActive(BlockDevice& device, std::uint64_t start) {
     return Refuse(StorageErrorCode::kWrongType,
                   fmt::format("the partition at {} is {}, not primary", start, RegionKindName(region->kind)));
   }
-  for (std::size_t slot = 0; slot < 4; ++slot) SetBootFlag(table->mbr, slot, slot == region->entry);
-  if (auto done = WriteSector(device, 0, table->mbr); !done) return tl::unexpected(done.error());
+  Bytes sector = table->mbr;
+  for (std::size_t slot = 0; slot < 4; ++slot) SetBootFlag(sector, slot, slot == region->entry);
+  if (sector != table->mbr) {
+    if (auto done = WriteSector(device, 0, sector); !done) return tl::unexpected(done.error());
+    table->mbr = std::move(sector);
+  }
   return Finish(device, std::move(*table), start);
 }
 

@@ -54,8 +54,9 @@ StorageResult<Change> CreatePartition(BlockDevice& device, const CreateRequest& 
 /// is in use is the caller's question (platform/partition_use.hpp).
 StorageResult<Change> DeletePartition(BlockDevice& device, RegionKind kind, std::uint64_t start);
 
-/// Marks a primary MBR partition active and any other one inactive, in one sector (3.2.4.4.1.8).
-/// kWrongStyle on GPT disks, kWrongType for logical and extended partitions.
+/// Marks a primary MBR partition active and any other one inactive, in one sector (3.2.4.4.1.8); nothing is
+/// written when it is the one active partition already. kWrongStyle on GPT disks, kWrongType for logical and
+/// extended partitions.
 StorageResult<Change> MarkActive(BlockDevice& device, std::uint64_t start);
 
 /// The MBR type of a partition with a file system: 01 for FAT12, 04 and 06 for FAT16 below and from 32 MiB,

@@ -1,5 +1,6 @@
 #include "reference_server/storage/operations.hpp"
 
+#include "reference_server/platform/recording_device.hpp"
 #include "reference_server/storage/disk_test_support.hpp"
 #include "reference_server/storage/gpt.hpp"
 #include "reference_server/storage/mbr.hpp"
@@ -266,6 +267,20 @@ TEST_F(OperationsTest, OnePartitionIsActiveAtATime) {
   MemoryDevice gpt = Gpt();
   const Region on_gpt = Add(gpt, RegionKind::kPrimary, kMiB);
   EXPECT_EQ(CodeOf(MarkActive(gpt, on_gpt.start)), StorageErrorCode::kWrongStyle);
+}
+
+TEST_F(OperationsTest, TheActivePartitionIsNotWrittenAgain) {
+  MemoryDevice device = Mbr();
+  const Region first = Add(device, RegionKind::kPrimary, kMiB);
+  const Region second = Add(device, RegionKind::kPrimary, kMiB);
+  ASSERT_TRUE(MarkActive(device, second.start));
+  RecordingDevice recorder(device);
+  const auto again = MarkActive(recorder, second.start);
+  ASSERT_TRUE(again);
+  EXPECT_TRUE(again->region.active);
+  EXPECT_TRUE(recorder.Writes().empty());
+  ASSERT_TRUE(MarkActive(recorder, first.start));
+  EXPECT_FALSE(recorder.Writes().empty());
 }
 
 TEST_F(OperationsTest, TheTypeOfAPartitionFollowsItsFileSystemAndNothingElseChanges) {

@@ -10,6 +10,7 @@ namespace {
 
 using ::testing::Contains;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 constexpr std::string_view kTwoPrimaries = R"(label: dos
 start=2048, size=16384, type=7
@@ -89,6 +90,19 @@ TEST_P(MarkActivePartition, ModifiesTheRegionObject) {
   EXPECT_TRUE(after.mbr->isActive);
   EXPECT_GT(after.lastKnownState, before.lastKnownState);
   EXPECT_THAT(Disagreements(RegionsNow(session()), LayoutOf()), IsEmpty());
+}
+
+// A partition that is active already stays so: the call succeeds, no object has a change to tell of, and the
+// disk stays as it is.
+TEST_P(MarkActivePartition, TellsNothingWhereNothingChanges) {
+  Checks("DMRP-0436", "DMRP-0689", "DMRP-0690", "DMRP-0685");
+  ASSERT_THAT(Mark(1), Succeeds());
+  const Observation before = ObserveAll(session());
+  const std::uint64_t mark = session().sink().Count();
+  ASSERT_THAT(Mark(1), Succeeds());
+  EXPECT_THAT(session().sink().Objects(mark),
+              Not(Contains(Notifies(DMNOTIFY_REGION_INFO, LDMACTION_MODIFIED, Primary(1).id))));
+  EXPECT_THAT(ObserveAll(session()), Unchanged(before));
 }
 
 INSTANTIATE_TEST_SUITE_P(Both, MarkActivePartition, kBothRevisions, RevisionName());
