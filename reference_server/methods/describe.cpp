@@ -184,14 +184,14 @@ DISK_INFO_EX DescribeDisk(const DeviceInfo& device, std::uint32_t number, const 
       std::ranges::count_if(layout->regions, [&](const Region& region) { return IsShown(device, region); }));
   info.maxPartitionCount = layout->maxPartitionCount;
   const bool basic = info.deviceType == DEVICETYPE_FDISK;
-  info.isUpgradeable =
-      basic && info.deviceState == DEVICESTATE_HEALTHY && info.bytesPerSector == kMinSectorSize;
+  info.isUpgradeable = basic && info.deviceState == DEVICESTATE_HEALTHY &&
+                       info.bytesPerSector == kMinSectorSize && layout->BlockingAnomaly() == nullptr;
   info.maySwitchStyle = basic && !device.readOnly && layout->MaySwitchStyle();
   return info;
 }
 
 bool IsShown(const DeviceInfo& device, const Region& region) {
-  return region.kind != RegionKind::kWhole || device.kind != DeviceKind::kDisk;
+  return !region.contested && (region.kind != RegionKind::kWhole || device.kind != DeviceKind::kDisk);
 }
 
 bool CanHoldFileSystem(const Region& region) {

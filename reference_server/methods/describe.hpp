@@ -18,7 +18,8 @@ namespace dmrp::server {
                                         const DiskLayout* layout);
 
 /// True when the region is shown. A file system without a partition table is a region on removable media and
-/// CDs only; on a hard disk the medium counts as not initialized, which has no regions.
+/// CDs only; on a hard disk the medium counts as not initialized, which has no regions. Of partitions that
+/// share sectors the one with the earlier entry in the table is a region (Region::contested).
 [[nodiscard]] bool IsShown(const DeviceInfo& device, const Region& region);
 
 /// True when the region can hold a file system of its own: not free space, no extended partition, and no

@@ -89,6 +89,32 @@ TEST_F(FormattingTest, ShowsTheFileSystemInTheMakingBeforeItReplies) {
   EXPECT_EQ(sink->AwaitEnd(reply.tinfo.id).status, REQ_COMPLETED);
 }
 
+// Two entries that share sectors: the earlier one is a region, and nothing is written to a disk of which
+// nobody can say what is whose.
+TEST_F(FormattingTest, WhatSharesSectorsWithAnotherPartitionIsNotFormatted) {
+  const REGION_INFO_EX first = Region(REGION_PRIMARY);
+  {
+    std::fstream file(folder / "a.img", std::ios::binary | std::ios::in | std::ios::out);
+    std::string entry(16, '\0');
+    file.seekg(0x1BE);
+    file.read(entry.data(), 16);
+    entry[8] = static_cast<char>(entry[8] + 1);  // begins one sector later
+    file.seekp(0x1BE + 16);
+    file.write(entry.data(), 16);
+  }
+  server->Refresh();
+  const std::vector<REGION_INFO_EX> regions = Regions(Disk().id);
+  EXPECT_EQ(std::ranges::count(regions, REGION_PRIMARY, &REGION_INFO_EX::regionType), 1);
+  EXPECT_EQ(Region(REGION_PRIMARY).id, first.id);
+  EXPECT_EQ(Disk().regionCount, regions.size());
+  EXPECT_FALSE(Disk().isUpgradeable);
+  const View before = Look();
+  FormatReply reply;
+  EXPECT_EQ(client->Format(late_call, Request(FSTYPE_FAT, u""), reply), LDM_E_BAD_DISK);
+  EXPECT_EQ(MakePartition(kMiB).result, LDM_E_BAD_DISK);
+  EXPECT_TRUE(Look() == before);
+}
+
 TEST_F(FormattingTest, AFormattedVolumeGetsANewFileSystemObject) {
   ASSERT_EQ(Format(Request(FSTYPE_FAT, u"one")).status, REQ_COMPLETED);
   const LdmObjectId before = Region(REGION_PRIMARY).fsId;

@@ -63,6 +63,11 @@ struct Region {
   std::uint8_t mbrType = 0;  ///< REGION_INFO.partitionType; 0 for free regions
   bool active = false;       ///< REGION_INFO.isActive
 
+  /// Shares sectors with a partition that an earlier entry of the table (or an earlier EBR) names, or lies in
+  /// an extended partition that does. Regions of a disk have their sectors for themselves, so it is not
+  /// shown.
+  bool contested = false;
+
   Guid gptType{};                   ///< REGION_INFO_EX.gpt.partitionType; null for free regions
   Guid gptId{};                     ///< REGION_INFO_EX.gpt.partitionId
   std::uint64_t gptAttributes = 0;  ///< REGION_INFO_EX.gpt.attributes

@@ -1,6 +1,8 @@
 #include "reference_server/storage/disk_table.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <map>
 #include <tuple>
 
 #include <fmt/format.h>
@@ -25,6 +27,22 @@ std::vector<Extent> Gaps(std::vector<Extent> used, std::uint64_t begin, std::uin
   if (begin < end) gaps.push_back({begin, end});
   return gaps;
 }
+
+/// The sectors of the partitions met so far, as far as they are shown as regions.
+class Claims {
+ public:
+  /// True when an earlier partition has some of these sectors; else they are taken from now on.
+  bool Contests(const Extent& extent) {
+    const auto next = taken_.lower_bound(extent.begin);
+    const bool contested = (next != taken_.end() && next->first < extent.end) ||
+                           (next != taken_.begin() && std::prev(next)->second > extent.begin);
+    if (!contested) taken_.emplace(extent.begin, extent.end);
+    return contested;
+  }
+
+ private:
+  std::map<std::uint64_t, std::uint64_t> taken_;  // from begin to end, none meets another
+};
 
 class Reader {
  public:
@@ -101,6 +119,7 @@ class Reader {
     layout_.maxPartitionCount = 4;
     const std::uint64_t total = geometry_.Sectors();
     std::vector<Extent> used;
+    Claims claims;
     std::optional<std::size_t> extended;
     std::uint32_t number = 0;
     int active = 0;
@@ -133,7 +152,8 @@ class Reader {
                                  .entry = slot,
                                  .ebr = container ? std::uint64_t{entry.start} * sector_ : 0,
                                  .mbrType = entry.type,
-                                 .active = entry.bootFlag == 0x80});
+                                 .active = entry.bootFlag == 0x80,
+                                 .contested = claims.Contests({entry.start, end})});
     }
     if (active > 1) Report(TableFault::kManyActive, 0, fmt::format("{} active entries", active));
     CheckOverlaps(used);
@@ -154,6 +174,7 @@ class Reader {
 
     std::vector<Extent> sectors_used;  // what is really on the disk, for the overlap check
     std::vector<Extent> used;          // that and the gap between an EBR and its drive
+    Claims claims;
     std::uint32_t kernel_number = 5;
     for (std::uint32_t place = 0; place < table_.chain.size(); ++place) {
       const EbrNode& node = table_.chain[place];
@@ -166,16 +187,19 @@ class Reader {
       sectors_used.push_back({node.dataStart, node.DataEnd()});
       used.push_back({node.sector, node.DataEnd()});
       if (node.type == kMbrTypeLdm) layout_.dynamic = true;
-      layout_.regions.push_back({.kind = RegionKind::kLogical,
-                                 .start = node.dataStart * sector_,
-                                 .length = node.dataSectors * sector_,
-                                 .number = ++number,
-                                 .kernelNumber = kernel_number++,
-                                 .entry = place,
-                                 .ebr = node.sector * sector_,
-                                 .mbrType = node.type});
+      layout_.regions.push_back(
+          {.kind = RegionKind::kLogical,
+           .start = node.dataStart * sector_,
+           .length = node.dataSectors * sector_,
+           .number = ++number,
+           .kernelNumber = kernel_number++,
+           .entry = place,
+           .ebr = node.sector * sector_,
+           .mbrType = node.type,
+           .contested = extended.contested || claims.Contests({node.dataStart, node.DataEnd()})});
     }
     CheckOverlaps(sectors_used);
+    if (extended.contested) return {};
     for (Extent gap : Gaps(used, begin, end)) {
       gap.begin += geometry_.sectorsPerTrack;
       if (gap.begin < gap.end) AddFree(RegionKind::kExtendedFree, gap);
@@ -203,6 +227,7 @@ class Reader {
       }
     }
     std::vector<Extent> used;
+    Claims claims;
     std::uint32_t number = 0;
     for (std::uint32_t index = 0; index < table.entryCount; ++index) {
       GptEntry entry = table.Entry(index);
@@ -223,6 +248,7 @@ class Reader {
                                  .number = number,
                                  .kernelNumber = index + 1,
                                  .entry = index,
+                                 .contested = claims.Contests({entry.firstSector, entry.lastSector + 1}),
                                  .gptType = entry.type,
                                  .gptId = entry.id,
                                  .gptAttributes = entry.attributes,

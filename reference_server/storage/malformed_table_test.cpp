@@ -16,12 +16,24 @@
 namespace dmrp::server {
 namespace {
 
+using testing::ElementsAre;
+
 bool HasFault(const DiskLayout& layout, TableFault fault) {
   return std::ranges::any_of(layout.anomalies, [&](const TableAnomaly& one) { return one.fault == fault; });
 }
 
 std::size_t Count(const DiskLayout& layout, RegionKind kind) {
   return static_cast<std::size_t>(std::ranges::count(layout.regions, kind, &Region::kind));
+}
+
+/// The first sectors of the partitions that share sectors with an earlier one, on disks of 512 octets a
+/// sector.
+std::vector<std::uint64_t> Contested(const DiskLayout& layout) {
+  std::vector<std::uint64_t> sectors;
+  for (const Region& region : layout.regions) {
+    if (region.contested) sectors.push_back(region.start / 512);
+  }
+  return sectors;
 }
 
 class MalformedMbrTest : public testing::Test {
@@ -106,9 +118,31 @@ TEST_F(MalformedMbrTest, ADriveThatLeavesTheExtendedPartitionIsNotShown) {
 
 TEST_F(MalformedMbrTest, DrivesThatOverlapAreNamed) {
   TwoDrives();
+  EXPECT_THAT(Contested(LayoutOf(device_)), ElementsAre());
   Entry(1000, 0, {0, 7, 63, 20000});
   EXPECT_TRUE(HasFault(LayoutOf(device_), TableFault::kOverlap));
+  EXPECT_THAT(Contested(LayoutOf(device_)), ElementsAre(11063));
   ExpectUntouchable();
+}
+
+TEST_F(MalformedMbrTest, TheEarlierEntryHasTheSectorsThatTwoName) {
+  Entry(0, 0, {0, 7, 5000, 1000});
+  Entry(0, 1, {0, 7, 4000, 1001});  // into the first
+  Entry(0, 2, {0, 7, 3000, 1000});  // up to the second, which has none
+  Entry(0, 3, {0, 7, 6000, 1000});  // behind the first
+  EXPECT_THAT(Contested(LayoutOf(device_)), ElementsAre(4000));
+  Entry(0, 3, {0, 7, 5999, 1000});
+  EXPECT_THAT(Contested(LayoutOf(device_)), ElementsAre(4000, 5999));
+}
+
+TEST_F(MalformedMbrTest, WhatLiesInAContestedExtendedPartitionIsContestedToo) {
+  TwoDrives();
+  const MbrEntry extended = GetEntry(device_.Read(0, 512).value(), 0);
+  Entry(0, 1, extended);
+  Entry(0, 0, {0, 7, 500, 501});
+  const DiskLayout layout = LayoutOf(device_);
+  EXPECT_THAT(Contested(layout), ElementsAre(1000, 1063, 11063));
+  EXPECT_EQ(Count(layout, RegionKind::kExtendedFree), 0U);
 }
 
 TEST_F(MalformedMbrTest, AnEbrDescribesOneDriveAndOneLink) {
@@ -290,6 +324,7 @@ TEST_F(MalformedGptTest, EntriesOutOfBoundsAndOverlapsAreNamed) {
   EXPECT_TRUE(HasFault(LayoutOf(device_), TableFault::kGptEntry));
   EditEntry(0, 40, 3000);  // into the second one
   EXPECT_TRUE(HasFault(LayoutOf(device_), TableFault::kOverlap));
+  EXPECT_THAT(Contested(LayoutOf(device_)), ElementsAre(good_.regions[1].start / 512));
   const auto change = DeletePartition(device_, RegionKind::kPrimary, 34 * 512);
   ASSERT_FALSE(change);
   EXPECT_EQ(change.error().code, StorageErrorCode::kDamagedTable);
@@ -305,7 +340,6 @@ TEST_F(MalformedGptTest, AHybridMbrIsNamedAndKept) {
 }
 
 TEST(Chs, FollowsTheGeometryAndSaturates) {
-  using testing::ElementsAre;
   EXPECT_THAT(EncodeChs(0, {}), ElementsAre(0, 1, 0));
   EXPECT_THAT(EncodeChs(63, {}), ElementsAre(1, 1, 0));
   EXPECT_THAT(EncodeChs(96389, {}), ElementsAre(254, 63, 5));
