@@ -420,7 +420,11 @@ std::uint8_t MbrTypeOf(FileSystemType type, const Region& region, const DiskGeom
   }
 }
 
-StorageResult<Change> SetPartitionType(BlockDevice& device, std::uint64_t start, FileSystemType type) {
+namespace {
+
+/// SetPartitionType and SetMbrType: `type_of` gives the type for the region found.
+StorageResult<Change> Retype(BlockDevice& device, std::uint64_t start,
+                             const std::function<std::uint8_t(const Region&)>& type_of) {
   auto table = ReadChangeable(device);
   if (!table) return tl::unexpected(table.error());
   if (table->layout.style != PartitionStyle::kMbr) {
@@ -434,7 +438,7 @@ StorageResult<Change> SetPartitionType(BlockDevice& device, std::uint64_t start,
     return Refuse(StorageErrorCode::kWrongType,
                   fmt::format("the partition at {} is {}", start, RegionKindName(region->kind)));
   }
-  const std::uint8_t wanted = MbrTypeOf(type, *region, device.Geometry());
+  const std::uint8_t wanted = type_of(*region);
   if (region->mbrType != wanted) {
     StorageResult<void> done;
     if (region->kind == RegionKind::kLogical) {
@@ -450,6 +454,20 @@ StorageResult<Change> SetPartitionType(BlockDevice& device, std::uint64_t start,
     if (!done) return tl::unexpected(done.error());
   }
   return Finish(device, std::move(*table), start);
+}
+
+}  // namespace
+
+StorageResult<Change> SetPartitionType(BlockDevice& device, std::uint64_t start, FileSystemType type) {
+  return Retype(device, start,
+                [&](const Region& region) { return MbrTypeOf(type, region, device.Geometry()); });
+}
+
+StorageResult<Change> SetMbrType(BlockDevice& device, std::uint64_t start, std::uint8_t type) {
+  if (type == kMbrTypeUnused || IsExtendedType(type)) {
+    return Refuse(StorageErrorCode::kWrongType, fmt::format("type {:02x} is no data partition's", type));
+  }
+  return Retype(device, start, [type](const Region&) { return type; });
 }
 
 StorageResult<Change> WriteSignature(BlockDevice& device, const SignatureIsFree& signature_is_free) {

@@ -69,6 +69,10 @@ StorageResult<Change> MarkActive(BlockDevice& device, std::uint64_t start);
 /// an extended partition.
 StorageResult<Change> SetPartitionType(BlockDevice& device, std::uint64_t start, FileSystemType type);
 
+/// Gives that partition any type, such as one with the bits of an FT set. Else as SetPartitionType.
+/// kWrongType, too, for the types that mean unused and extended.
+StorageResult<Change> SetMbrType(BlockDevice& device, std::uint64_t start, std::uint8_t type);
+
 /// Writes a signature and an empty MBR (3.2.4.4.1.7): InitializeStyle(kMbr), except that an MBR disk with
 /// partitions and no signature (zero) only gets the signature.
 StorageResult<Change> WriteSignature(BlockDevice& device, const SignatureIsFree& signature_is_free);

@@ -321,6 +321,29 @@ TEST_F(OperationsTest, TheTypeOfAPartitionFollowsItsFileSystemAndNothingElseChan
   EXPECT_EQ(CodeOf(SetPartitionType(gpt, basic.start, FileSystemType::kNtfs)), StorageErrorCode::kWrongStyle);
 }
 
+TEST_F(OperationsTest, AnyTypeOfAPartitionWithDataCanBeSet) {
+  MemoryDevice device = Mbr();
+  const Region first = Add(device, RegionKind::kPrimary, kMiB);
+  const Region extended = Add(device, RegionKind::kExtended, 20 * kMiB);
+  const Region drive = Add(device, RegionKind::kLogical, kMiB);
+  const Region other = Add(device, RegionKind::kLogical, kMiB);
+  ASSERT_TRUE(SetMbrType(device, first.start, 0x87));
+  ASSERT_TRUE(SetMbrType(device, other.start, 0xC7));
+  const DiskLayout layout = LayoutOf(device);
+  EXPECT_EQ(layout.FindPartition(first.start)->mbrType, 0x87);
+  EXPECT_EQ(layout.FindPartition(drive.start)->mbrType, 0x07);
+  EXPECT_EQ(layout.FindPartition(other.start)->mbrType, 0xC7);
+  EXPECT_EQ(layout.FindPartition(extended.start)->mbrType, 0x05);
+  const ScratchImage image(device);
+  EXPECT_EQ(ReadWithLibfdisk(image.Path(), device.Geometry()), AsSeen(layout));
+  for (const std::uint8_t type : {0x00, 0x05, 0x0F}) {
+    EXPECT_EQ(CodeOf(SetMbrType(device, first.start, type)), StorageErrorCode::kWrongType);
+  }
+  RecordingDevice recorder(device);
+  ASSERT_TRUE(SetMbrType(recorder, first.start, 0x87));
+  EXPECT_TRUE(recorder.Writes().empty()) << "it has that type";
+}
+
 TEST_F(OperationsTest, DeletionKeepsOtherEntriesAndTheirNumbersFollowTheTable) {
   MemoryDevice device = Mbr();
   const Region first = Add(device, RegionKind::kPrimary, kMiB);
