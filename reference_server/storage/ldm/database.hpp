@@ -36,6 +36,9 @@ struct Database {
   std::uint64_t time = 0;                  ///< FILETIME of the last change; DiskGroup::Commit sets it
   std::uint64_t lastTaken = 0;             ///< the last id that TakeId gave
 
+  /// A group without disks, and its record. Server 2003's convention is the one of this protocol's time.
+  static Database ForNewGroup(std::string name, const Guid& guid, Convention convention = Convention::k2003);
+
   // Lookups; null when there is none. Pointers last until the vector changes.
   [[nodiscard]] const DiskRecord* FindDisk(ObjectId id) const;
   [[nodiscard]] const DiskRecord* FindDisk(const Guid& guid) const;

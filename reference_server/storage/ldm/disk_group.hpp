@@ -14,6 +14,8 @@
 #include "reference_server/storage/ldm/vblk.hpp"
 #include "reference_server/storage/ldm/vmdb.hpp"
 
+#include <unordered_map>
+
 namespace dmrp::server::ldm {
 
 /// What loading found out about a member's copy of the database, and what it does about it.
@@ -127,17 +129,24 @@ class DiskGroup {
   [[nodiscard]] std::span<const std::byte> LogImage() const { return log_.Octets(); }
 
  private:
-  class Writer;
+  class StepWriter;
   DiskGroup() = default;
+
+  /// Takes the members out whose writing failed.
+  std::vector<MemberFailure> DropFailed(StepWriter& writer);
+  [[nodiscard]] std::uint32_t TakeGroupNumber();
 
   Database current_;
   ConfigTable config_;
   LogRegion log_;
+  std::unordered_map<ObjectId, Placement> placements_;
   std::vector<Member> members_;
   std::vector<CopyReport> copies_;
-  std::uint64_t next_group_number_ = 1;
+  std::uint32_t last_group_number_ = 0;
   bool read_only_ = true;
-  bool lost_ = false;
+  bool lost_ = false;  ///< no member was left in the middle of a transaction
+
+  friend class GroupLoader;
 };
 
 }  // namespace dmrp::server::ldm

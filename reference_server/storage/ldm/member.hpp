@@ -38,6 +38,10 @@ Result<std::optional<Member>> OpenMember(BlockDevice& device);
 /// The same without looking at the table, for a private region that begins at sector `private_start`.
 Result<Member> OpenMemberAt(BlockDevice& device, std::uint64_t private_start, bool gpt);
 
+/// Writes those copies of header and TOC anew that are not as they should be, one after the other, and
+/// forgets the faults. Nothing is written when there are none.
+Result<void> MendCopies(Member& member);
+
 /// Writes a header with a new sequence: the TOC to the other pair, a flush, then the copies of the header.
 /// The disk has the old or the new one at any time. Sequence and TOC places of `next` are set here.
 Result<void> UpdateHeader(Member& member, PrivateHeader next);
