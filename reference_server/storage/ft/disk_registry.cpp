@@ -258,7 +258,8 @@ Result<Bytes> DiskRegistry::Serialize() const {
   const std::size_t sets_at = writer.Size();
   const auto set_count = Count(sets.size(), "FT sets");
   if (!set_count) return tl::unexpected(set_count.error());
-  if (!sets.empty()) {
+  const bool has_sets = !sets.empty() || setsReserved2 != 0;
+  if (has_sets) {
     const auto head = writer.Add(kCounts);
     StoreLe(head, 0, *set_count);
     StoreLe(head, 2, setsReserved2);
@@ -299,7 +300,7 @@ Result<Bytes> DiskRegistry::Serialize() const {
   StoreLe(header, 12, static_cast<std::uint32_t>(disks_at));
   StoreLe(header, 16, static_cast<std::uint32_t>(sets_at - disks_at));
   // Parts without contents lie nowhere.
-  StoreLe(header, 20, sets.empty() ? 0U : static_cast<std::uint32_t>(sets_at));
+  StoreLe(header, 20, has_sets ? static_cast<std::uint32_t>(sets_at) : 0U);
   StoreLe(header, 24, static_cast<std::uint32_t>(names_at - sets_at));
   StoreLe(header, 28, ftStripeWidth);
   StoreLe(header, 32, ftPoolSize);
