@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Makes the disks of a dynamic disk group from a small description, without any part of the server.
 
-    ldm_image.py DESCRIPTION FOLDER        DESCRIPTION: a .json or .toml file, or a name in dynamic_groups.toml
+    ldm_image.py DESCRIPTION FOLDER [--output FILE]        DESCRIPTION: a .json or .toml file, or a name in dynamic_groups.toml
     ldm_image.py --list
 
 Prints what it made: {"group": {"name", "guid"}, "disks": [{"name", "path", "size", "sector", "table"}]}.
@@ -442,6 +442,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("description", nargs="?")
     parser.add_argument("folder", nargs="?", type=pathlib.Path)
     parser.add_argument("--list", action="store_true", help="the names in dynamic_groups.toml")
+    parser.add_argument("--output", type=pathlib.Path, help="file for what is printed otherwise")
     options = parser.parse_args(arguments)
     if options.list:
         print(*tomllib.loads(GROUPS.read_text()), sep="\n")
@@ -453,8 +454,11 @@ def main(arguments: list[str] | None = None) -> int:
     except (KeyError, TypeError, ValueError, OSError, StopIteration) as error:
         print(f"ldm_image.py: {options.description}: {type(error).__name__} {error}", file=sys.stderr)
         return 1
-    json.dump(made, sys.stdout, indent=2)
-    print()
+    document = json.dumps(made, indent=2) + "\n"
+    if options.output:
+        options.output.write_text(document)
+    else:
+        sys.stdout.write(document)
     return 0
 
 
