@@ -32,6 +32,7 @@ ReceivedObject Describe(const dmrp::Notification& notification) {
                  [&](const REGION_INFO_EX& region) { seen.region = region; },
                  [&](const TASK_INFO& task) { seen.task = task; },
                  [&](const FILE_SYSTEM_INFO& file_system) { seen.file_system = file_system; },
+                 [&](const VOLUME_INFO& volume) { seen.volume = volume; },
                  [&](const DRIVE_LETTER_INFO& letter) {
                    seen.letter = letter;
                    seen.id = LetterId(letter.letter);

@@ -35,6 +35,7 @@ struct ReceivedObject {
   std::optional<TASK_INFO> task;
   std::optional<FILE_SYSTEM_INFO> file_system;
   std::optional<DRIVE_LETTER_INFO> letter;
+  std::optional<VOLUME_INFO> volume;
   nlohmann::json object;  ///< the structure by member names
 
   /// "REGION CREATED 7".

@@ -66,6 +66,9 @@ std::optional<bool> Listed(const StorageView& view, const ReceivedObject& object
     case DMNOTIFY_FS_INFO:
       if (!view.file_systems) return std::nullopt;
       return view.FindFileSystem(object.id) != nullptr;
+    case DMNOTIFY_VOLUME_INFO:
+      if (!view.volumes) return std::nullopt;
+      return view.FindVolume(object.id) != nullptr;
     case DMNOTIFY_DL_INFO:
       if (!view.letters) return std::nullopt;
       return view.FindLetter(static_cast<char16_t>(object.id)) != nullptr;
@@ -127,6 +130,7 @@ void RuleMonitor::ServerRestarted() {
   traces_.clear();
   last_file_systems_.clear();
   last_letters_.clear();
+  last_volumes_.clear();
   sinks_.clear();
   all_sinks_.clear();
   last_disks_.clear();
@@ -626,6 +630,11 @@ void RuleMonitor::CompareWithSink(const Mutation& mutation, bool concurrent,
         expect(*object->letter == *listed, {"DMRP-0459"},
                "a drive letter frame says what the enumeration says",
                DifferenceText(*object->letter, *listed));
+      }
+      if (const VOLUME_INFO* listed = mutation.after.FindVolume(difference.id);
+          object->volume && listed != nullptr) {
+        expect(*object->volume == *listed, {"DMRP-0457"}, "a volume frame says what the enumeration says",
+               DifferenceText(*object->volume, *listed));
       }
     }
     if (concurrent && object->lastKnownState != difference.state_after) continue;

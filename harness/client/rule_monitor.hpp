@@ -65,6 +65,8 @@ class RuleMonitor {
   void SawFileSystems(const CallFacts& call, const std::vector<FILE_SYSTEM_INFO>& file_systems);
   void SawInstalledFileSystems(const CallFacts& call, const std::vector<IFILE_SYSTEM_INFO>& installed);
   void SawDriveLetters(const CallFacts& call, const std::vector<DRIVE_LETTER_INFO>& letters);
+  /// The reply of EnumVolumes (VOLUMETYPE_VM) or FTEnumVolumes (VOLUMETYPE_FT).
+  void SawVolumes(const CallFacts& call, VOLUMETYPE type, const std::vector<VOLUME_INFO>& volumes);
   void SawNotification(const NotificationSink& sink, const ReceivedNotification& notification);
   void SawMutation(const Mutation& mutation);
   /// At the end of a test: what only the whole record shows.
@@ -117,6 +119,7 @@ class RuleMonitor {
   [[nodiscard]] bool TasksRanDuring(const CallFacts& call) const;
   void FinishTasks();
   void SawLinks(const CallFacts& call, const StorageView& view);
+  void SawLinksOfVolumes(const CallFacts& call, const StorageView& view);
   void CompareWithSink(const Mutation& mutation, bool concurrent,
                        const std::vector<ObjectDifference>& differences, NotificationSink& sink,
                        std::uint64_t mark);
@@ -132,6 +135,7 @@ class RuleMonitor {
   std::map<const NotificationSink*, std::map<LdmObjectId, Trace>> traces_;
   std::map<LdmObjectId, FILE_SYSTEM_INFO> last_file_systems_;
   std::map<LdmObjectId, DRIVE_LETTER_INFO> last_letters_;
+  std::map<LdmObjectId, VOLUME_INFO> last_volumes_;
   std::vector<std::shared_ptr<NotificationSink>> all_sinks_;
   std::map<Revision, std::map<LdmObjectId, DISK_INFO_EX>> last_disks_;
   std::map<Revision, std::map<LdmObjectId, REGION_INFO_EX>> last_regions_;

@@ -360,11 +360,8 @@ void RuleMonitor::SawLinks(const CallFacts& call, const StorageView& view) {
   auto expect = [&](bool holds, Findings::Ids ids, std::string_view statement, const std::string& text) {
     findings_->Expect(holds, ids, statement, [&] { return text; }, call.number);
   };
-  auto has_volume = [&](LdmObjectId id) {
-    return std::ranges::any_of(view.regions, [&](const auto& entry) {
-      return std::ranges::find(entry.second, id, &REGION_INFO_EX::volId) != entry.second.end();
-    });
-  };
+  SawLinksOfVolumes(call, view);
+  auto has_volume = [&](LdmObjectId id) { return view.FindVolume(id) != nullptr; };
   if (view.file_systems) {
     for (const auto& [disk, regions] : view.regions) {
       for (const REGION_INFO_EX& region : regions) {

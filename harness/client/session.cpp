@@ -440,6 +440,33 @@ Outcome<EnumDriveLettersReply> Session::EnumDriveLetters(std::uint32_t driveLett
   return outcome;
 }
 
+Outcome<EnumVolumesReply> Session::EnumVolumes(std::uint32_t volumeCount) {
+  auto outcome = Call<EnumVolumesReply>(interface(), "EnumVolumes", EnumVolumesRequest{volumeCount});
+  if (outcome.succeeded()) {
+    host_->monitor()->SawVolumes(outcome.call, VOLUMETYPE_VM, outcome.value.LdmVolumeList);
+  }
+  return outcome;
+}
+
+Outcome<EnumVolumeMembersReply> Session::EnumVolumeMembers(LdmObjectId volumeId, std::uint32_t memberCount) {
+  return Call<EnumVolumeMembersReply>(interface(), "EnumVolumeMembers",
+                                      EnumVolumeMembersRequest{volumeId, memberCount});
+}
+
+Outcome<FTEnumVolumesReply> Session::FTEnumVolumes(std::uint32_t volumeCount) {
+  auto outcome = Call<FTEnumVolumesReply>(interface(), "FTEnumVolumes", FTEnumVolumesRequest{volumeCount});
+  if (outcome.succeeded()) {
+    host_->monitor()->SawVolumes(outcome.call, VOLUMETYPE_FT, outcome.value.ftVolumeList);
+  }
+  return outcome;
+}
+
+Outcome<FTEnumLogicalDiskMembersReply> Session::FTEnumLogicalDiskMembers(LdmObjectId volumeId,
+                                                                         std::uint32_t memberCount) {
+  return Call<FTEnumLogicalDiskMembersReply>(interface(), "FTEnumLogicalDiskMembers",
+                                             FTEnumLogicalDiskMembersRequest{volumeId, memberCount});
+}
+
 Outcome<FormatReply> Session::Format(const FormatRequest& request) {
   return Change<FormatReply>(interface(), "Format", request);
 }
@@ -524,6 +551,23 @@ Result<StorageView> Session::TakeView(CallFacts& first_call) {
   }
   if (auto letters = EnumDriveLetters(); letters.succeeded()) {
     view.letters = std::move(letters.value.driveLetterList);
+  }
+  // What a server without such volumes refuses leaves the list empty.
+  if (auto dynamic = EnumVolumes(); dynamic.succeeded()) {
+    view.volumes = std::move(dynamic.value.LdmVolumeList);
+    for (const VOLUME_INFO& volume : *view.volumes) {
+      if (auto members = EnumVolumeMembers(volume.id); members.succeeded()) {
+        view.members.emplace(volume.id, std::move(members.value.memberList));
+      }
+    }
+    if (auto sets = FTEnumVolumes(); sets.succeeded()) {
+      for (const VOLUME_INFO& set : sets.value.ftVolumeList) {
+        view.volumes->push_back(set);
+        if (auto members = FTEnumLogicalDiskMembers(set.id); members.succeeded()) {
+          view.members.emplace(set.id, std::move(members.value.memberList));
+        }
+      }
+    }
   }
   return view;
 }

@@ -162,6 +162,13 @@ class Session {
   Outcome<EnumLocalFileSystemsReply> EnumLocalFileSystems();
   Outcome<GetInstalledFileSystemsReply> GetInstalledFileSystems();
   Outcome<EnumDriveLettersReply> EnumDriveLetters(std::uint32_t driveLetterCount = 0);
+  /// Dynamic volumes.
+  Outcome<EnumVolumesReply> EnumVolumes(std::uint32_t volumeCount = 0);
+  Outcome<EnumVolumeMembersReply> EnumVolumeMembers(LdmObjectId volumeId, std::uint32_t memberCount = 0);
+  /// Fault-tolerant sets of NT 4.0.
+  Outcome<FTEnumVolumesReply> FTEnumVolumes(std::uint32_t volumeCount = 0);
+  Outcome<FTEnumLogicalDiskMembersReply> FTEnumLogicalDiskMembers(LdmObjectId volumeId,
+                                                                  std::uint32_t memberCount = 0);
   Outcome<FormatReply> Format(const FormatRequest& request);
   Outcome<CreatePartitionAssignAndFormatReply> CreatePartitionAssignAndFormat(
       const CreatePartitionAssignAndFormatRequest& request);

@@ -1,6 +1,7 @@
 #include "harness/client/storage_view.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include <fmt/format.h>
 
@@ -94,6 +95,43 @@ std::map<LdmObjectId, const DRIVE_LETTER_INFO*> LettersOf(const StorageView& vie
   std::map<LdmObjectId, const DRIVE_LETTER_INFO*> letters;
   for (const auto& letter : *view.letters) letters.emplace(LetterId(letter.letter), &letter);
   return letters;
+}
+
+std::map<LdmObjectId, const VOLUME_INFO*> VolumesOf(const StorageView& view) {
+  std::map<LdmObjectId, const VOLUME_INFO*> volumes;
+  for (const auto& volume : *view.volumes) volumes.emplace(volume.id, &volume);
+  return volumes;
+}
+
+void FindContradictionsOfVolumes(const StorageView& view, std::vector<std::string>& texts) {
+  for (const VOLUME_INFO& volume : *view.volumes) {
+    std::vector<LdmObjectId> regions;
+    for (const REGION_INFO_EX& region : view.RegionsOfVolume(volume.id)) regions.push_back(region.id);
+    std::vector<LdmObjectId> members = regions;
+    if (auto told = view.members.find(volume.id); told != view.members.end()) members = told->second;
+    std::ranges::sort(regions);
+    std::ranges::sort(members);
+    if (members != regions || volume.memberCount != regions.size()) {
+      texts.push_back(fmt::format("volume {}: memberCount {}, {} members told, {} regions name it", volume.id,
+                                  volume.memberCount, members.size(), regions.size()));
+    }
+    if (volume.fsId != 0 && view.file_systems) {
+      const FILE_SYSTEM_INFO* file_system = view.FindFileSystem(volume.fsId);
+      if (file_system == nullptr || file_system->storageId != volume.id) {
+        texts.push_back(fmt::format("volume {}: its file system {} {}", volume.id, volume.fsId,
+                                    file_system == nullptr
+                                        ? "is not listed"
+                                        : fmt::format("names storage {}", file_system->storageId)));
+      }
+    }
+  }
+  for (const auto& [disk, regions] : view.regions) {
+    for (const REGION_INFO_EX& region : regions) {
+      if (region.volId != 0 && view.FindVolume(region.volId) == nullptr) {
+        texts.push_back(fmt::format("region {}: its volume {} is not listed", region.id, region.volId));
+      }
+    }
+  }
 }
 
 }  // namespace
@@ -240,6 +278,22 @@ const DRIVE_LETTER_INFO* StorageView::FindLetter(char16_t letter) const {
   return found == letters->end() ? nullptr : &*found;
 }
 
+const VOLUME_INFO* StorageView::FindVolume(LdmObjectId id) const {
+  if (!volumes) return nullptr;
+  auto found = std::ranges::find(*volumes, id, &VOLUME_INFO::id);
+  return found == volumes->end() ? nullptr : &*found;
+}
+
+std::vector<REGION_INFO_EX> StorageView::RegionsOfVolume(LdmObjectId volume) const {
+  std::vector<REGION_INFO_EX> found;
+  if (volume == 0) return found;
+  for (const auto& [disk, list] : regions) {
+    std::ranges::copy_if(list, std::back_inserter(found),
+                         [&](const REGION_INFO_EX& region) { return region.volId == volume; });
+  }
+  return found;
+}
+
 LdmObjectId LetterId(char16_t letter) {
   return letter >= u'a' && letter <= u'z' ? letter - u'a' + u'A' : LdmObjectId{letter};
 }
@@ -268,11 +322,8 @@ std::vector<std::string> Contradictions(const StorageView& view) {
                       disk.regionCount, found->second.size(), disk.freeBytes, free));
     }
   }
-  auto volume = [&](LdmObjectId id) {
-    return std::ranges::any_of(view.regions, [&](const auto& entry) {
-      return std::ranges::find(entry.second, id, &REGION_INFO_EX::volId) != entry.second.end();
-    });
-  };
+  if (view.volumes) FindContradictionsOfVolumes(view, texts);
+  auto volume = [&](LdmObjectId id) { return view.FindVolume(id) != nullptr; };
   if (view.file_systems) {
     for (const FILE_SYSTEM_INFO& file_system : *view.file_systems) {
       const REGION_INFO_EX* region = view.FindRegion(file_system.storageId);
@@ -305,6 +356,9 @@ std::vector<ObjectDifference> Compare(const StorageView& before, const StorageVi
   }
   if (before.letters && after.letters) {
     CompareObjects(DMNOTIFY_DL_INFO, "drive letter", LettersOf(before), LettersOf(after), differences);
+  }
+  if (before.volumes && after.volumes) {
+    CompareObjects(DMNOTIFY_VOLUME_INFO, "volume", VolumesOf(before), VolumesOf(after), differences);
   }
   return differences;
 }
@@ -396,6 +450,21 @@ std::string DifferenceText(const DRIVE_LETTER_INFO& a, const DRIVE_LETTER_INFO& 
       .Member("lastKnownState", a.lastKnownState, b.lastKnownState)
       .Member("taskId", a.taskId, b.taskId)
       .Member("dlflags", a.dlflags, b.dlflags)
+      .Take();
+}
+
+std::string DifferenceText(const VOLUME_INFO& a, const VOLUME_INFO& b) {
+  return Differ()
+      .Member("id", a.id, b.id)
+      .Member("type", a.type, b.type)
+      .Member("layout", a.layout, b.layout)
+      .Member("length", a.length, b.length)
+      .Member("fsId", a.fsId, b.fsId)
+      .Member("memberCount", a.memberCount, b.memberCount)
+      .Member("status", a.status, b.status)
+      .Member("lastKnownState", a.lastKnownState, b.lastKnownState)
+      .Member("taskId", a.taskId, b.taskId)
+      .Member("vflags", a.vflags, b.vflags)
       .Take();
 }
 

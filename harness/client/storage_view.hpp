@@ -1,5 +1,5 @@
-// What a client sees of a server's storage: disks and regions of both revisions in one form, file systems and
-// drive letters.
+// What a client sees of a server's storage: disks and regions of both revisions in one form, volumes, file
+// systems and drive letters.
 //
 // IVolumeClient's DISK_INFO and REGION_INFO hold less than IVolumeClient3's structures of the same purpose;
 // widened, the missing members have their default values and PARTITIONSTYLE_UNKNOWN stands where the style is
@@ -40,6 +40,11 @@ struct StorageView {
   std::optional<std::vector<FILE_SYSTEM_INFO>> file_systems = {};
   /// EnumDriveLetters, likewise.
   std::optional<std::vector<DRIVE_LETTER_INFO>> letters = {};
+  /// EnumVolumes (dynamic volumes), likewise; FTEnumVolumes (FT sets) behind it.
+  std::optional<std::vector<VOLUME_INFO>> volumes = {};
+  /// By volume, as EnumVolumeMembers and FTEnumLogicalDiskMembers tell them; volumes that refused are
+  /// missing.
+  std::map<LdmObjectId, std::vector<LdmObjectId>> members = {};
 
   [[nodiscard]] const DISK_INFO_EX* FindDisk(LdmObjectId id) const;
   [[nodiscard]] const REGION_INFO_EX* FindRegion(LdmObjectId id) const;
@@ -50,6 +55,10 @@ struct StorageView {
   [[nodiscard]] const FILE_SYSTEM_INFO* FileSystemOf(LdmObjectId storage) const;
   /// The drive letter of that character, in either case.
   [[nodiscard]] const DRIVE_LETTER_INFO* FindLetter(char16_t letter) const;
+
+  [[nodiscard]] const VOLUME_INFO* FindVolume(LdmObjectId id) const;
+  /// The regions that name that volume as theirs, by disk and start.
+  [[nodiscard]] std::vector<REGION_INFO_EX> RegionsOfVolume(LdmObjectId volume) const;
 
   friend bool operator==(const StorageView&, const StorageView&) = default;
 };
@@ -67,8 +76,8 @@ struct ObjectDifference {
   friend bool operator==(const ObjectDifference&, const ObjectDifference&) = default;
 };
 
-/// Which objects were created, deleted and modified from `before` to `after`. File systems and drive letters
-/// are compared where both views have them.
+/// Which objects were created, deleted and modified from `before` to `after`. File systems, drive letters and
+/// volumes are compared where both views have them.
 std::vector<ObjectDifference> Compare(const StorageView& before, const StorageView& after);
 
 /// Drive letters have no LdmObjectId (2.2.14): what stands in its place is the code of the capital letter.
@@ -84,6 +93,7 @@ std::string DifferenceText(const DISK_INFO_EX& before, const DISK_INFO_EX& after
 std::string DifferenceText(const REGION_INFO_EX& before, const REGION_INFO_EX& after);
 std::string DifferenceText(const FILE_SYSTEM_INFO& before, const FILE_SYSTEM_INFO& after);
 std::string DifferenceText(const DRIVE_LETTER_INFO& before, const DRIVE_LETTER_INFO& after);
+std::string DifferenceText(const VOLUME_INFO& before, const VOLUME_INFO& after);
 
 bool IsFree(const REGION_INFO_EX& region);
 
