@@ -24,7 +24,7 @@ import tomllib
 import traceback
 
 from . import failures, history, judge, reports
-from .execution import PYTHON, ROOT, Progress, Shard, ShardEnd, StepFailed, build, list_tests, run_pytest, split
+from .execution import PYTHON, ROOT, Progress, Shard, ShardEnd, StepFailed, Work, build, list_tests, recorded_seconds, run_pytest
 from .judge import Exit
 from .terminal import Terminal, print_summary
 
@@ -112,26 +112,27 @@ def select(options: argparse.Namespace, environment: dict[str, str]) -> list[str
     return names
 
 
-def run_suites(out: Terminal, options: argparse.Namespace, names: list[str], folder: pathlib.Path) -> dict:
+def run_suites(out: Terminal, options: argparse.Namespace, names: list[str], folder: pathlib.Path,
+               seconds: dict[str, float]) -> dict:
     """Runs the selected tests; returns what run.json is to say."""
     environment = environment_of(options, folder)
     binary = build_folder(options) / BINARY
     progress = Progress(out, len(names))
-    shards = [
-        Shard(f"shard{index}", binary, tests, environment, folder, options.stall, progress)
-        for index, tests in enumerate(split(names, min(options.shards, len(names))))
-    ]
+    count = min(options.shards, len(names))
+    work = Work(names, count, seconds)
+    shards = [Shard(f"shard{index}", binary, work, environment, folder, options.stall, progress) for index in range(count)]
     out.step(f"run {len(names)} tests in {len(shards)} processes")
     interrupted = False
     ends: list[ShardEnd] = []
     try:
         for shard in shards:
             shard.start()
+        # Beside the others: its guests and theirs wait at different times.
+        if not options.filter and (ROOT / "suites" / "python").is_dir():
+            ends.append(run_pytest(out, "pytest", ["suites/python"], environment, folder, 600))
         for shard in shards:
             while shard.is_alive():
                 shard.join(0.5)
-        if not options.filter and (ROOT / "suites" / "python").is_dir():
-            ends.append(run_pytest(out, "pytest", ["suites/python"], environment, folder, 600))
     except KeyboardInterrupt:
         interrupted = True
         out.step("interrupted; ending what runs")
@@ -228,6 +229,7 @@ def certify(arguments: list[str], out: Terminal) -> Exit:
         raise UsageError(f"--out: {folder} holds a run already")
     names = select(options, environment_of(options, folder))
     (folder / "history").mkdir(parents=True)
+    seconds = recorded_seconds(ROOT / "out" / "latest")
     keep_latest(folder)
     started = datetime.datetime.now().astimezone()
     clock = time.monotonic()
@@ -237,7 +239,7 @@ def certify(arguments: list[str], out: Terminal) -> Exit:
         "version": version(), "host": f"{platform.system()} {platform.release()} {platform.machine()}",
         "command": ["ci/certify", *arguments], "profile": document.get("profile", "strict"),
     }
-    described |= run_suites(out, options, names, folder)
+    described |= run_suites(out, options, names, folder, seconds)
     described["seconds"] = round(time.monotonic() - clock, 1)
     (folder / "run.json").write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
     out.step(f"judge ({described['seconds']} s of tests)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import pathlib
 import re
@@ -130,18 +131,67 @@ def list_tests(binary: pathlib.Path, pattern: str, environment: dict) -> list[st
     return [name for name in gtest_names(answer.stdout) if ".DISABLED_" not in name and not name.startswith("DISABLED_")]
 
 
-def split(names: list[str], shards: int) -> list[list[str]]:
-    """Deals whole suites out, the largest first, each to the shard with the fewest tests: tests of one suite like
-    the same machine, and a shard keeps it for them. A suite of more than a fair share is cut."""
-    fair = -(-len(names) // shards)
-    groups: dict[str, list[str]] = {}
-    for name in names:
-        groups.setdefault(name.partition(".")[0], []).append(name)
-    pieces = [group[start : start + fair] for group in groups.values() for start in range(0, len(group), fair)]
-    result: list[list[str]] = [[] for _ in range(shards)]
-    for piece in sorted(pieces, key=len, reverse=True):
-        min(result, key=len).extend(piece)
-    return [shard for shard in result if shard]
+def suite_of(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def recorded_seconds(folder: pathlib.Path) -> dict[str, float]:
+    """How long a test of each suite took on average in the run that this folder holds; nothing where it holds none."""
+    spent: dict[str, list[float]] = {}
+    for file in folder.glob("logs/shard*.gtest.json"):
+        try:
+            for suite in json.loads(file.read_text(encoding="utf-8"))["testsuites"]:
+                spent.setdefault(suite["name"], []).extend(float(test["time"].rstrip("s")) for test in suite["testsuite"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+    return {name: sum(times) / len(times) for name, times in spent.items() if times}
+
+
+class Work:
+    """The tests that no shard has taken yet. Whole suites are dealt out, since tests of one suite like the same machine
+    and a shard keeps it for them; the longest first, in shares that get smaller, so that all shards end together.
+
+    seconds: what a test of a suite takes, as far as that is known.
+    """
+
+    LEAST_SHARE = 1 / 64  # of everything: below it the start of a process costs more than it saves
+
+    def __init__(self, names: list[str], shards: int, seconds: dict[str, float] | None = None):
+        known = [value for value in (seconds or {}).values() if value > 0]
+        average = sum(known) / len(known) if known else 1.0
+        self._each = lambda name: max((seconds or {}).get(suite_of(name), average), average / 100)
+        groups: dict[str, list[str]] = {}
+        for name in names:
+            groups.setdefault(suite_of(name), []).append(name)
+        self._left = sum(map(self._each, names))
+        self._least = self._left * self.LEAST_SHARE
+        self._shards = shards
+        # A suite of more than a share is cut.
+        most = self._share()
+        pieces: list[list[str]] = []
+        for group in groups.values():
+            length = max(1, int(most / self._each(group[0]))) if shards > 1 else len(group)
+            pieces += [group[start : start + length] for start in range(0, len(group), length)]
+        self._pieces = sorted(pieces, key=self._weight)
+        self._lock = threading.Lock()
+
+    def _weight(self, piece: list[str]) -> float:
+        return sum(map(self._each, piece))
+
+    def _share(self) -> float:
+        return max(self._left / (2 * self._shards), self._least) if self._shards > 1 else self._left
+
+    def take(self) -> list[str]:
+        """The next share; empty when nothing is left."""
+        with self._lock:
+            share, taken = self._share(), []
+            weight = 0.0
+            while self._pieces and (not taken or weight + self._weight(self._pieces[-1]) <= share * (1 + 1e-9)):
+                piece = self._pieces.pop()
+                weight += self._weight(piece)
+                taken += piece
+            self._left -= weight
+            return taken
 
 
 @dataclasses.dataclass
@@ -156,7 +206,7 @@ _STARTED = re.compile(r"\[ RUN +\] (\S+)")
 
 
 class Shard(threading.Thread):
-    """One GoogleTest process after another, until each of its tests has run once.
+    """One GoogleTest process after another, until no work is left and each test that it took has run once.
 
     A process that crashes or is silent for too long costs the test that it was running; a new process goes on
     with the rest.
@@ -164,13 +214,14 @@ class Shard(threading.Thread):
 
     MOST_RESTARTS = 5
 
-    def __init__(self, name: str, binary: pathlib.Path, tests: list[str], environment: dict, folder: pathlib.Path,
+    def __init__(self, name: str, binary: pathlib.Path, work: Work, environment: dict, folder: pathlib.Path,
                  quiet_limit: float, on_test: Callable[[str, str, str, float], None]):
         super().__init__(name=name, daemon=True)
         self.ends: list[ShardEnd] = []
-        self._binary, self._tests, self._environment = binary, list(tests), environment
+        self._binary, self._work, self._environment = binary, work, environment
         self._folder, self._quiet_limit, self._on_test = folder, quiet_limit, on_test
         self._process: subprocess.Popen | None = None
+        self._processes = 0
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -180,18 +231,22 @@ class Shard(threading.Thread):
             _end(process)
 
     def run(self) -> None:
-        left = self._tests
-        for attempt in range(self.MOST_RESTARTS + 1):
+        while not self._stopped.is_set() and (tests := self._work.take()):
+            self._run_all(tests)
+
+    def _run_all(self, left: list[str]) -> None:
+        for _ in range(self.MOST_RESTARTS + 1):
             if not left or self._stopped.is_set():
                 return
-            done, end = self._run_once(left, attempt)
+            done, end = self._run_once(left)
             self.ends.append(end)
             left = [name for name in left if name not in done]
             if end.status in (0, 1) or self._stopped.is_set():
                 return
 
-    def _run_once(self, tests: list[str], attempt: int) -> tuple[set[str], ShardEnd]:
-        name = self.name if attempt == 0 else f"{self.name}-{attempt + 1}"
+    def _run_once(self, tests: list[str]) -> tuple[set[str], ShardEnd]:
+        self._processes += 1
+        name = self.name if self._processes == 1 else f"{self.name}-{self._processes}"
         flags = self._folder / "logs" / f"{name}.flags"
         flags.parent.mkdir(parents=True, exist_ok=True)
         flags.write_text(f"--gtest_filter={':'.join(tests)}\n", encoding="utf-8")

@@ -22,7 +22,7 @@ def run_shard(tmp_path):
 
     def run(tests, quiet_limit=30.0):
         told = []
-        shard = execution.Shard("shard0", SUITE, tests, environment, tmp_path, quiet_limit,
+        shard = execution.Shard("shard0", SUITE, execution.Work(tests, 1), environment, tmp_path, quiet_limit,
                                 lambda _, name, outcome, seconds: told.append((name, outcome)))
         shard.start()
         shard.join(60)
@@ -55,19 +55,57 @@ def test_a_pattern_selects_from_the_list():
     assert execution.list_tests(SUITE, "None.*", dict(os.environ)) == []
 
 
-def test_whole_suites_are_dealt_out_evenly():
-    names = ["A.1", "A.2", "B.1", "C.1", "C.2", "C.3"]
-    assert execution.split(names, 2) == [["C.1", "C.2", "C.3"], ["A.1", "A.2", "B.1"]]
+def shares(work):
+    return list(iter(work.take, []))
 
 
-def test_a_suite_of_more_than_a_fair_share_is_cut():
-    names = [f"A.{number}" for number in range(5)]
-    shards = execution.split(names, 2)
-    assert sorted(sum(shards, [])) == names and [len(shard) for shard in shards] == [3, 2]
+def test_whole_suites_are_dealt_out_in_shares_that_get_smaller():
+    names = [f"{suite}.{number}" for suite in "ABCDEFGHIJKLMNOP" for number in range(4)]
+    dealt = shares(execution.Work(names, 2))
+    assert sorted(sum(dealt, [])) == sorted(names)
+    sizes = [len(share) for share in dealt]
+    assert sizes == sorted(sizes, reverse=True) and sizes[0] == 16 and sizes[-1] == 4
+    for suite in "ABCDEFGHIJKLMNOP":
+        assert sum(any(name.startswith(suite) for name in share) for share in dealt) == 1
 
 
-def test_no_shard_is_empty():
-    assert execution.split(["A.1"], 4) == [["A.1"]]
+def test_the_suites_that_take_longest_come_first():
+    names = ["Short.1", "Short.2", "Short.3", "Long.1", "Unknown.1"]
+    dealt = shares(execution.Work(names, 2, {"Short": 0.5, "Long": 60.0}))
+    assert dealt[0] == ["Long.1"] and dealt[1] == ["Unknown.1"]
+
+
+def test_a_suite_of_more_than_a_share_is_cut():
+    names = [f"A.{number}" for number in range(8)]
+    assert [len(share) for share in shares(execution.Work(names, 2))] == [2, 2, 2, 2]
+
+
+def test_a_single_shard_takes_everything():
+    assert [len(share) for share in shares(execution.Work(["A.1", "B.1", "B.2"], 1))] == [3]
+
+
+def test_seconds_are_read_from_an_earlier_run(tmp_path):
+    (tmp_path / "logs").mkdir()
+    results = {"testsuites": [{"name": "A", "testsuite": [{"time": "1.5s"}, {"time": "0.5s"}]}]}
+    (tmp_path / "logs" / "shard0.gtest.json").write_text(json.dumps(results))
+    (tmp_path / "logs" / "shard1.gtest.json").write_text("{")
+    assert execution.recorded_seconds(tmp_path) == {"A": 1.0}
+    assert execution.recorded_seconds(tmp_path / "none") == {}
+
+
+def test_shards_share_their_work(tmp_path):
+    (tmp_path / "history").mkdir()
+    told = []
+    work = execution.Work(["Good.One", "Good.Two", "Good.Three", "Bad.Fails"], 2)
+    shards = [execution.Shard(f"shard{index}", SUITE, work, dict(os.environ), tmp_path, 30.0,
+                              lambda shard, name, outcome, seconds: told.append(name)) for index in range(2)]
+    for shard in shards:
+        shard.start()
+    for shard in shards:
+        shard.join(60)
+    assert sorted(told) == ["Bad.Fails", "Good.One", "Good.Three", "Good.Two"]
+    ends = [end.name for shard in shards for end in shard.ends]
+    assert len(ends) == len(set(ends)), "each process has logs of its own"
 
 
 def test_results_are_told_as_they_come(run_shard):
