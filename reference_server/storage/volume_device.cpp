@@ -2,6 +2,7 @@
 
 #include "reference_server/platform/file_descriptor.hpp"
 #include "reference_server/platform/partition_use.hpp"
+#include "reference_server/platform/ram_device.hpp"
 #include "reference_server/platform/sysfs.hpp"
 
 #include <algorithm>
@@ -24,6 +25,9 @@
 namespace dmrp::server {
 namespace {
 
+/// For each member of a raid: a superblock and a bitmap of at most 2^21 regions.
+constexpr std::uint64_t kRaidMemory = std::uint64_t{1} << 20;
+
 /// How long a member that waits to be rebuilt may do so without the kernel beginning.
 constexpr std::chrono::seconds kPatience{5};
 
@@ -32,10 +36,10 @@ std::vector<std::string> Words(const std::string& text) {
   return {std::istream_iterator<std::string>(stream), {}};
 }
 
-/// The running table of a raid: "raid1 3 0 rebuild 1 2 - 254:0 - 254:1".
+/// The table of a raid: "raid1 3 0 rebuild 1 2 7:0 254:0 7:1 254:1".
 struct RaidTable {
   std::set<std::size_t> rebuild;
-  std::vector<std::string> devices;  ///< "-" where one is missing
+  std::vector<std::string> devices;  ///< of the data; "-" where one is missing
   std::string type;
   std::string chunk;
 };
@@ -109,7 +113,8 @@ std::uint32_t LogicalSector(const std::filesystem::path& node) {
   return fd && ::ioctl(fd.Get(), BLKSSZGET, &size) == 0 ? static_cast<std::uint32_t>(size) : 0;
 }
 
-/// The table with "major:minor" for every "@name" and device node, as the kernel tells it afterwards.
+/// The table with "major:minor" for every "@name" and device node, as the kernel tells it afterwards; "#0"
+/// and the like stay.
 Result<MappedTable> Resolved(const DeviceMapper& mapper, const MappedTable& table) {
   MappedTable resolved = table;
   for (MappedTarget& target : resolved) {
@@ -130,6 +135,52 @@ Result<MappedTable> Resolved(const DeviceMapper& mapper, const MappedTable& tabl
     target.arguments = std::move(arguments);
   }
   return resolved;
+}
+
+/// What the raid keeps about its members while it runs. Without it the kernel would take the members for ones
+/// whose state another program keeps, and wait for that one for ever when a member fails. The disks have no
+/// place for it, so it lies in memory; a raid over nothing but zeros of the same shape, all of whose members
+/// are in sync, fills it in.
+Result<std::vector<RamDevice>> MakeRaidMemory(const DeviceMapper& mapper, const std::string& name,
+                                              std::uint64_t sectors, const RaidTable& raid) {
+  const std::size_t count = raid.devices.size();
+  std::vector<RamDevice> memory;
+  for (std::size_t i = 0; i < count; ++i) {
+    auto made = RamDevice::Make(kRaidMemory);
+    if (!made) return tl::unexpected(made.error());
+    memory.push_back(std::move(*made));
+  }
+  const std::uint64_t member = raid.type == "raid1" ? sectors : sectors / (count - 1);
+  const std::string zero_name = name + ".zero";
+  const std::string blank_name = name + ".blank";
+  for (const std::string& left : {blank_name, zero_name}) std::ignore = mapper.Remove(left);
+  const auto zero =
+      mapper.Create(zero_name, {}, {{.start = 0, .length = member, .type = "zero", .arguments = {}}});
+  if (!zero) return tl::unexpected(zero.error());
+  std::string arguments = fmt::format("{} 2 {} nosync {}", raid.type, raid.chunk, count);
+  for (const RamDevice& device : memory) {
+    arguments += fmt::format(" {} {}", device.Node().string(), zero->Number());
+  }
+  const auto blank = mapper.Create(
+      blank_name, {}, {{.start = 0, .length = sectors, .type = "raid", .arguments = std::move(arguments)}});
+  const auto blank_removed = blank ? mapper.Remove(blank_name) : Result<void>{};
+  const auto zero_removed = mapper.Remove(zero_name);
+  if (!blank) return tl::unexpected(blank.error());
+  if (!blank_removed) return tl::unexpected(blank_removed.error());
+  if (!zero_removed) return tl::unexpected(zero_removed.error());
+  return memory;
+}
+
+/// Puts the nodes of the memory in the place of "#0", "#1" and so on.
+void NameRaidMemory(MappedTarget& target, const std::vector<RamDevice>& memory) {
+  std::string arguments;
+  for (const std::string& word : Words(target.arguments)) {
+    std::size_t member = memory.size();
+    if (word.starts_with('#')) member = ParseDecimal(std::string_view(word).substr(1)).value_or(member);
+    arguments += arguments.empty() ? "" : " ";
+    arguments += member < memory.size() ? memory[member].Node().string() : word;
+  }
+  target.arguments = std::move(arguments);
 }
 
 /// Where a part begins: "8:16 63".
@@ -287,8 +338,15 @@ Result<MappedDevice> VolumeDevices::Activate(const VolumeMap& map) const {
       return mapper_.Find(map.name);
     }
   }
-  const auto table = Resolved(mapper_, whole.table);
+  auto table = Resolved(mapper_, whole.table);
   if (!table) return undo(table.error());
+  std::vector<RamDevice> memory;
+  if (const auto raid = ParseRaidTable(*table)) {
+    auto made = MakeRaidMemory(mapper_, map.name, table->front().length, *raid);
+    if (!made) return undo(made.error());
+    memory = std::move(*made);
+    NameRaidMemory(table->front(), memory);
+  }
   const auto device = present
                           ? mapper_.Replace(whole.name, *table, map.readOnly)
                           : mapper_.Create(whole.name, "DMRP-" + whole.name.substr(5), *table, map.readOnly);

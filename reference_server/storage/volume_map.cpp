@@ -199,7 +199,7 @@ class Planner {
       }
       const auto part = add(member);
       if (!part) return tl::unexpected(part.error());
-      members += " - " + *part;
+      members += fmt::format(" #{} {}", member, *part);
     }
     if (useless > spare) {
       return Refuse(ErrorKind::kUnavailable,

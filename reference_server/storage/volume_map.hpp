@@ -52,7 +52,8 @@ struct VolumeMap {
 /// \xNN. Names that grow too long end in a checksum.
 [[nodiscard]] std::string VolumeDeviceName(std::string_view group, std::string_view volume);
 
-/// A device to be made, its table with the other devices of the plan as "@name" and disks by their nodes.
+/// A device to be made, its table with the other devices of the plan as "@name", disks by their nodes, and "#0"
+/// for what the kernel keeps about member 0 of a raid while it runs.
 struct PlannedDevice {
   std::string name;
   MappedTable table;

@@ -101,7 +101,7 @@ TEST(VolumeMapTest, AMirrorIsARaidOfItsPlexes) {
   EXPECT_THAT(text[1], HasSubstr(": 0 1 linear /dev/sdc 128; 1 2047 linear /dev/sdd 1;"));
   EXPECT_THAT(text[2], HasSubstr(": 0 2048 striped 2 128 /dev/sde 5 /dev/sdf 6;"));
   EXPECT_EQ(text[3],
-            "dmrp-g-v: 0 2048 raid raid1 1 0 3 - " + names[0] + " - " + names[1] + " - " + names[2] + ";");
+            "dmrp-g-v: 0 2048 raid raid1 1 0 3 #0 " + names[0] + " #1 " + names[1] + " #2 " + names[2] + ";");
 }
 
 TEST(VolumeMapTest, MissingAndStalePlexesOfAMirror) {
@@ -113,7 +113,7 @@ TEST(VolumeMapTest, MissingAndStalePlexesOfAMirror) {
   const auto names = Names(text);
   ASSERT_EQ(text.size(), 3U);
   EXPECT_EQ(text[2],
-            "dmrp-g-v: 0 2048 raid raid1 3 0 rebuild 2 3 - - - " + names[0] + " - " + names[1] + ";");
+            "dmrp-g-v: 0 2048 raid raid1 3 0 rebuild 2 3 - - #1 " + names[0] + " #2 " + names[1] + ";");
   SetMemberExtentState(map, 1, ExtentState::kMissing);
   EXPECT_THAT(Refusal(map), HasSubstr("Unavailable: dmrp-g-v: 3 of its 3 members are missing or stale"));
 }
@@ -130,7 +130,7 @@ TEST(VolumeMapTest, Raid5IsLeftSymmetric) {
   const auto names = Names(text);
   ASSERT_EQ(text.size(), 4U);
   EXPECT_THAT(text[2], HasSubstr(": 0 1024 linear /dev/sdd 63; 1024 1024 linear /dev/sde 9;"));
-  EXPECT_EQ(text[3], "dmrp-g-v: 0 4096 raid raid5_ls 1 128 3 - " + names[0] + " - " + names[1] + " - " +
+  EXPECT_EQ(text[3], "dmrp-g-v: 0 4096 raid raid5_ls 1 128 3 #0 " + names[0] + " #1 " + names[1] + " #2 " +
                          names[2] + ";");
 }
 
@@ -140,12 +140,12 @@ TEST(VolumeMapTest, Raid5StandsOneColumnLess) {
   auto text = Text(PlanVolume(map));
   auto names = Names(text);
   ASSERT_EQ(text.size(), 3U);
-  EXPECT_EQ(text[2], "dmrp-g-v: 0 4096 raid raid5_ls 1 128 3 - " + names[0] + " - " + names[1] + " - -;");
+  EXPECT_EQ(text[2], "dmrp-g-v: 0 4096 raid raid5_ls 1 128 3 #0 " + names[0] + " #1 " + names[1] + " - -;");
   SetMemberExtentState(map, 2, ExtentState::kStale);
   text = Text(PlanVolume(map));
   names = Names(text);
-  EXPECT_EQ(text[3], "dmrp-g-v: 0 4096 raid raid5_ls 3 128 rebuild 2 3 - " + names[0] + " - " + names[1] +
-                         " - " + names[2] + ";");
+  EXPECT_EQ(text[3], "dmrp-g-v: 0 4096 raid raid5_ls 3 128 rebuild 2 3 #0 " + names[0] + " #1 " + names[1] +
+                         " #2 " + names[2] + ";");
   SetMemberExtentState(map, 0, ExtentState::kMissing);
   EXPECT_THAT(Refusal(map), HasSubstr("2 of its 3 members are missing or stale"));
 }
