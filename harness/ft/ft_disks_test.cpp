@@ -1,12 +1,15 @@
 #include "harness/ft/ft_disks.hpp"
 
 #include "harness/ft/ft_record.hpp"
+#include "harness/ft/ft_volume.hpp"
 #include "harness/layout/readers.hpp"
+#include "harness/layout/volume_pattern.hpp"
 
 #include <array>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <map>
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -146,6 +149,56 @@ TEST_F(FtDisksTest, ContradictionsAreNamed) {
   // The third disk's partition says that it is no member (its FtType; 44 + 4 + 8+3*52 + 8+2*52 + 8).
   EXPECT_THAT(problems(R"({"332": "04"})"), testing::Contains(HasSubstr("is not what its partition says")));
   EXPECT_THAT(FtRecord::Decode(Bytes(20)).error().message, HasSubstr("no header"));
+}
+
+TEST_F(FtDisksTest, TheDataOfASetIsReadAndWrittenThroughItsMembers) {
+  for (const std::string kind : {"mirror", "stripe", "parity", "volume"}) {
+    const std::string third = kind == "mirror" ? "" : R"(, {"disk": "c", "size": 4259840})";
+    const FtDisks made = Make(fmt::format(R"({{
+        "disks": [{{"name": "a", "size": "24M"}}, {{"name": "b", "size": "24M"}}, {{"name": "c", "size": "24M"}}],
+        "sets": [{{"type": "{}", "filesystem": "ntfs", "label": "{}",
+                   "members": [{{"disk": "a", "size": "4M"}}, {{"disk": "b", "size": "4M"}}{}]}}]}})",
+                                          kind, kind, third));
+    const FtRecord record = Read(made.hive);
+    ASSERT_NE(record.Find(kind), nullptr);
+    std::map<std::uint32_t, std::filesystem::path> images;
+    for (const FtDisk& disk : made.disks) images[disk.signature] = disk.image.path;
+    const FtVolumeView view = AsVolume(*record.Find(kind), images);
+    EXPECT_EQ(view.volume.size, made.sets[0].length);
+    // The file system that the maker laid across the members is whole for another one's arithmetic.
+    auto members = VolumeMembers::Open(view.group, view.volume, /*writable=*/true);
+    ASSERT_TRUE(members) << members.error().ToString();
+    const auto octets = members->Read(0, view.volume.size);
+    ASSERT_TRUE(octets) << octets.error().ToString();
+    const auto whole = folder_ / (kind + ".whole");
+    std::ofstream(whole, std::ios::binary)
+        .write(reinterpret_cast<const char*>(octets->data()), static_cast<std::streamsize>(octets->size()));
+    EXPECT_EQ(std::system(fmt::format("ntfsfix -n '{}' > /dev/null", whole.string()).c_str()), 0) << kind;
+    EXPECT_THAT(*members->CheckMirrorLegsEqual(), IsEmpty());
+    EXPECT_THAT(*members->CheckParity(), IsEmpty());
+    const VolumePattern pattern{.seed = 7};
+    ASSERT_TRUE(pattern.Write(AccessTo(*members), 0, view.volume.size / VolumePattern::kBlock));
+    EXPECT_THAT(*members->CheckParity(), IsEmpty());
+    EXPECT_THAT(*pattern.Check(AccessTo(*members), 0, view.volume.size / VolumePattern::kBlock), IsEmpty());
+    if (kind == "mirror" || kind == "parity") {
+      images.erase(made.Find("b")->signature);
+      const FtVolumeView half = AsVolume(*record.Find(kind), images);
+      auto rest = VolumeMembers::Open(half.group, half.volume);
+      ASSERT_TRUE(rest);
+      EXPECT_THAT(*pattern.Check(AccessTo(*rest), 0, 4096), IsEmpty());
+    }
+  }
+}
+
+TEST_F(FtDisksTest, MembersThatAreNotHealthyAreMissingUnlessAskedFor) {
+  const FtDisks made = Make(kTwoSets);
+  const FtRecord record = Read(made.hive);
+  const std::map<std::uint32_t, std::filesystem::path> images{{0x11111111, made.disks[0].image.path},
+                                                              {0x22222222, made.disks[1].image.path}};
+  ASSERT_NE(record.Find("mirror"), nullptr);
+  EXPECT_FALSE(AsVolume(*record.Find("mirror"), images).volume.plexes.at(1).extents.at(0).start);
+  EXPECT_EQ(AsVolume(*record.Find("mirror"), images, FtMembers::kAll).volume.plexes.at(1).extents.at(0).start,
+            32256U);
 }
 
 TEST_F(FtDisksTest, AnImpossibleDescriptionIsRefused) {
