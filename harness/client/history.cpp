@@ -49,6 +49,11 @@ std::uint64_t History::NextCall() {
   return ++last_call_;
 }
 
+std::uint64_t History::LastCall() const {
+  std::lock_guard lock(mutex_);
+  return last_call_;
+}
+
 std::uint64_t History::NextFrame() {
   std::lock_guard lock(mutex_);
   return ++last_frame_;

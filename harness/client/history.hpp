@@ -44,6 +44,8 @@ class History {
 
   /// Numbers of calls and frames, from 1, without gaps.
   std::uint64_t NextCall();
+  /// The number of the last call; 0 before the first.
+  [[nodiscard]] std::uint64_t LastCall() const;
   std::uint64_t NextFrame();
 
   [[nodiscard]] double Seconds(Clock::time_point when) const;

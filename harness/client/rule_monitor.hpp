@@ -32,7 +32,8 @@ bool MayBeAsynchronous(std::string_view method);
 struct Mutation {
   CallFacts call;
   bool succeeded = false;
-  bool asynchronous = false;  ///< the reply said that the work goes on
+  bool asynchronous = false;           ///< the reply said that the work goes on
+  std::uint64_t last_call_before = 0;  ///< number of the last call before `before` was taken
   StorageView before;
   StorageView after;
   /// By sink: the number of its last notification before the call.
@@ -82,6 +83,7 @@ class RuleMonitor {
 
   struct Known {
     Kind kind = Kind::kDisk;
+    std::uint64_t first_call = 0;  ///< the call that named it first; 0 for a notification
     std::int64_t state = 0;
     bool gone = false;
     std::chrono::steady_clock::time_point gone_since;
@@ -105,6 +107,8 @@ class RuleMonitor {
   };
 
   void Name(Kind kind, LdmObjectId id, std::uint64_t call);
+  /// Whether a call after that one was the first to name the object.
+  [[nodiscard]] bool AppearedSince(LdmObjectId id, std::uint64_t call) const;
   void Alive(Kind kind, LdmObjectId id, const CallFacts& call);
   void Rises(Kind kind, LdmObjectId id, std::int64_t state, std::uint64_t call);
   void CheckDisk(const CallFacts& call, Revision revision, const DISK_INFO_EX& disk);

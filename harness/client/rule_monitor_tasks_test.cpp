@@ -57,8 +57,8 @@ class RuleMonitorTasksTest : public ::testing::Test {
   }
   void Starts(LdmObjectId id) { monitor_.SawTask(Call("Format"), Task(id, REQ_STARTED), 0, 6); }
   // A frame as the server sends it, with the sink's own way of passing it on to the monitor.
-  void Frame(const TASK_INFO& task, std::size_t sink = 0, LDMACTION action = LDMACTION_MODIFIED) {
-    const std::vector<dmrp::Notification> notifications = {{action, task}};
+  void Frame(const NotifiedObject& object, std::size_t sink = 0, LDMACTION action = LDMACTION_MODIFIED) {
+    const std::vector<dmrp::Notification> notifications = {{action, object}};
     ObjectsChangedRequest request;
     request.ByteStream = WriteNotifications(notifications, Pointers::k64Bit).value();
     ndr::Writer writer;
@@ -324,6 +324,27 @@ TEST_F(RuleMonitorTasksTest, AcceptsWhatATaskChangesAndChangesBack) {
   mutation.asynchronous = false;
   monitor_.SawMutation(mutation);
   EXPECT_THAT(Broken(), Contains("DMRP-0436"));
+}
+
+// A local event just before the call: the list tells of the object, and then comes the notification.
+TEST_F(RuleMonitorTasksTest, FindsObjectsCreatedASecondTime) {
+  const auto created_after = [&](std::uint64_t last_call_before) {
+    Mutation mutation;
+    mutation.call = Call("Refresh");
+    mutation.last_call_before = last_call_before;
+    mutation.before = View();
+    mutation.before.file_systems = {FileSystem(4, 3)};
+    mutation.after = mutation.before;
+    CallFacts enumeration = Call("EnumLocalFileSystems");
+    enumeration.number = 5;
+    monitor_.SawFileSystems(enumeration, *mutation.before.file_systems);
+    mutation.marks = monitor_.Marks();
+    Frame(FileSystem(4, 3), 0, LDMACTION_CREATED);
+    monitor_.SawMutation(mutation);
+    return Broken();
+  };
+  EXPECT_THAT(created_after(4), Not(Contains("DMRP-0435")));
+  EXPECT_THAT(created_after(5), Contains("DMRP-0435"));
 }
 
 TEST_F(RuleMonitorTasksTest, FindsALetterChangeThatNobodyIsToldOf) {

@@ -260,6 +260,7 @@ template <typename Reply, typename Request>
 Outcome<Reply> Session::Change(const InterfaceInfo& interface, std::string_view method,
                                const Request& request) {
   Mutation mutation;
+  mutation.last_call_before = host_->history()->LastCall();
   mutation.before = ViewForMonitor();
   mutation.marks = host_->monitor()->Marks();
   Outcome<Reply> outcome = Call<Reply>(interface, method, request);

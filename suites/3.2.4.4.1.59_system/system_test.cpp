@@ -72,7 +72,7 @@ TEST_P(ShutDownSystem, AnswersAndThenTakesTheMachineDown) {
   auto host = Need(lab().NewHost(*target().Find(harness::Role::kAdministrator)));
   auto client = Need(host->Open({.revision = GetParam(), .name = "client", .account = {}, .auth_level = {}}));
   lab().monitor().Unwatch(client->sink());
-  const auto connection = Need(Need(client->Interface(client->interface().iid)).Connection());
+  auto connection = Need(Need(client->Interface(client->interface().iid)).Connection());
 
   const auto reply =
       client->Call<ShutDownSystemReply>(client->interface(), "ShutDownSystem", ShutDownSystemRequest{});
@@ -81,6 +81,7 @@ TEST_P(ShutDownSystem, AnswersAndThenTakesTheMachineDown) {
   const std::string end = Need(guest->WaitEnd(std::chrono::seconds(20)));
   EXPECT_TRUE(end == "guest-reset" || end == "guest-shutdown") << end;
   EXPECT_TRUE(connection->AwaitClose(target().notification_timeout)) << "the server is still there";
+  connection.reset();  // before the runtime that it belongs to
   host->Crash();
   FILE* pipe = popen(fmt::format("fsck.fat -n '{}' 2>&1", image.string()).c_str(), "r");
   ASSERT_NE(pipe, nullptr);
