@@ -1,7 +1,9 @@
 #include "reference_server/platform/partition_use.hpp"
 
 #include "reference_server/platform/file_descriptor.hpp"
+#include "reference_server/platform/forced_unmount.hpp"
 #include "reference_server/platform/linux_device.hpp"
+#include "reference_server/platform/mounts_of_device.hpp"
 #include "reference_server/platform/sysfs.hpp"
 
 #include <algorithm>
@@ -11,7 +13,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <sys/mount.h>
 #include <sys/swap.h>
 #include <unistd.h>
 
@@ -20,49 +21,12 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// /proc escapes blanks and backslashes in paths as three octal digits.
-std::string Unescape(const std::string& text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const bool escape = text[i] == '\\' && i + 3 < text.size() &&
-                        std::all_of(text.begin() + static_cast<std::ptrdiff_t>(i) + 1,
-                                    text.begin() + static_cast<std::ptrdiff_t>(i) + 4,
-                                    [](char c) { return c >= '0' && c <= '7'; });
-    if (!escape) {
-      out.push_back(text[i]);
-      continue;
-    }
-    out.push_back(
-        static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0')));
-    i += 3;
-  }
-  return out;
-}
-
-std::vector<std::string> MountPoints(const std::string& device_number, const fs::path& node,
-                                     const SystemRoots& roots) {
-  std::vector<std::string> points;
-  std::istringstream lines(ReadWholeFile(roots.proc / "self" / "mountinfo"));
-  for (std::string line; std::getline(lines, line);) {
-    std::istringstream words(line);
-    std::string id, parent, number, root, point, word, type, source;
-    words >> id >> parent >> number >> root >> point;
-    while (words >> word && word != "-") {
-    }
-    words >> type >> source;
-    if ((!device_number.empty() && number == device_number) || Unescape(source) == node.string()) {
-      points.push_back(Unescape(point));
-    }
-  }
-  return points;
-}
-
 bool IsSwap(const fs::path& node, const SystemRoots& roots) {
   std::istringstream lines(ReadWholeFile(roots.proc / "swaps"));
   std::string line;
   std::getline(lines, line);  // headings
   while (std::getline(lines, line)) {
-    if (Unescape(line.substr(0, line.find_first_of(" \t"))) == node.string()) return true;
+    if (UnescapeProcPath(line.substr(0, line.find_first_of(" \t"))) == node.string()) return true;
   }
   return false;
 }
@@ -116,7 +80,9 @@ Result<PartitionUse> FindUse(const std::string& device_name, const SystemRoots& 
   }
   const fs::path node = roots.dev / device_name;
   PartitionUse use;
-  use.mountPoints = MountPoints(ReadAttribute(device / "dev"), node, roots);
+  for (DeviceMount& mount : MountsOfDevice(ReadAttribute(device / "dev"), node, roots)) {
+    use.mountPoints.push_back(std::move(mount.point));
+  }
   use.swap = IsSwap(node, roots);
   use.holders = ListDirectory(device / "holders");
   use.processes = OpenBy(node, roots);
@@ -128,12 +94,11 @@ Result<PartitionUse> FindUse(const std::string& device_name, const SystemRoots& 
 Result<PartitionUse> ReleaseByForce(const std::string& device_name, const SystemRoots& roots) {
   auto use = FindUse(device_name, roots);
   if (!use) return use;
-  for (const std::string& point : use->mountPoints) {
-    if (::umount2(point.c_str(), MNT_DETACH) != 0 && errno != EINVAL) {
-      return FailErrno(fmt::format("unmounting {}", point), errno);
-    }
-  }
   const fs::path node = roots.dev / device_name;
+  const std::string number = ReadAttribute(roots.sys / "class" / "block" / device_name / "dev");
+  if (auto done = UnmountByForce(MountsOfDevice(number, node, roots), number, node, roots); !done) {
+    return tl::unexpected(done.error());
+  }
   if (use->swap && ::swapoff(node.c_str()) != 0) {
     return FailErrno(fmt::format("turning off swap on {}", node.string()), errno);
   }

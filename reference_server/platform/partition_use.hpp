@@ -30,8 +30,10 @@ Result<std::string> PartitionNameAt(const std::string& disk, std::uint64_t start
 /// Finds the users of a block device by its kernel name.
 Result<PartitionUse> FindUse(const std::string& device_name, const SystemRoots& roots = {});
 
-/// Takes a partition from its users by force: detaches its mounts (open files keep working until closed),
-/// turns its swap off. What remains in use afterwards is returned.
+/// Takes a partition from its users by force: ends its mounts so that no driver of the old file system writes
+/// to it any more (UnmountByForce), turns its swap off. What remains in use afterwards is returned: files
+/// that can only be read, programs that have the node itself open. kUnavailable when the file system stays
+/// writable.
 Result<PartitionUse> ReleaseByForce(const std::string& device_name, const SystemRoots& roots = {});
 
 }  // namespace dmrp::server
