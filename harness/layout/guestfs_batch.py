@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Reads many disk images in one libguestfs appliance, and prints what each holds as one JSON document.
 
-    guestfs_batch.py IMAGE[:FORMAT]... [--file-systems] [--verbose]
+    guestfs_batch.py IMAGE[:FORMAT]... [--file-systems] [--dynamic] [--verbose]
 
 The appliance takes many seconds to start without KVM, and each drive it holds costs little: so observations are
 collected as snapshots and judged here together. Images are attached read-only; a running guest may go on using
@@ -9,6 +9,10 @@ them. FORMAT is raw (the default) or qcow2. Drives have sectors of 512 bytes.
 
 Output: {"images": [{"path", "style": "none"|"MBR"|"GPT", "partitions": [{"number", "start", "length", "type",
 "active"|"guid"..., "file_system": {"type", "label", "uuid"}}]}], "seconds": {...}}
+With --dynamic also "ldm": {"volumes": [{"group", "volume", "type", "hint", "size", "partitions", "sha256", "file_system"}],
+"partitions": [...], "kernel": {IMAGE: [{"number", "start", "length"}]}}: the dynamic volumes of all the images together
+as libldm and device-mapper put them together, with the digest of their octets, and the subdisks that the kernel's own
+parser shows as partitions of MBR disks. Such disks have "style" MBR and no partitions of a table.
 Names and attributes of GPT partitions are left to the other readers: the appliance loses letters outside of ASCII
 and bit 63.
 """
@@ -90,7 +94,59 @@ def read_device(handle, device: str, with_file_systems: bool) -> dict:
     return result
 
 
-def read_images(drives: list[tuple[pathlib.Path, str]], with_file_systems: bool = False, verbose: bool = False) -> dict:
+def volume_hint(handle, guid: str, volume: str) -> str:
+    """The drive letter that a volume asks for; libguestfs takes it for an error that one asks for none."""
+    try:
+        return handle.ldmtool_volume_hint(guid, volume)
+    except RuntimeError as error:
+        if "key 'hint'" not in str(error):
+            raise
+        return ""
+
+
+def dynamic_volume(handle, device: str, guids: dict[str, str]) -> dict:
+    """`guids`: of the disk groups, by name."""
+    name = device.removeprefix("/dev/mapper/ldm_vol_")
+    group = max((each for each in guids if name.startswith(each + "_")), key=len)
+    volume = name.removeprefix(group + "_")
+    return {
+        "group": group,
+        "volume": volume,
+        "type": handle.ldmtool_volume_type(guids[group], volume),
+        "hint": volume_hint(handle, guids[group], volume),
+        "partitions": handle.ldmtool_volume_partitions(guids[group], volume),
+        "size": handle.blockdev_getsize64(device),
+        "sha256": handle.checksum_device("sha256", device),
+        "file_system": file_system(handle, device),
+    }
+
+
+def kernel_partitions(handle, device: str) -> list[dict]:
+    """What the appliance's kernel shows of a disk, in bytes."""
+    name = device.removeprefix("/dev/")
+    script = (
+        f"for p in /sys/block/{name}/*/partition; do [ -e $p ] || continue; d=${{p%/partition}}; "
+        "echo $(cat $p) $(cat $d/start) $(cat $d/size); done"
+    )
+    rows = [line.split() for line in handle.debug("sh", [script]).splitlines() if line.strip()]
+    return sorted(
+        ({"number": int(number), "start": int(start) * 512, "length": int(size) * 512} for number, start, size in rows),
+        key=lambda partition: partition["number"],
+    )
+
+
+def read_dynamic(handle, paths: list[pathlib.Path]) -> dict:
+    """The dynamic volumes on all drives; a member that is missing leaves out the volumes that need it."""
+    kernel = {str(path): kernel_partitions(handle, device) for path, device in zip(paths, handle.list_devices(), strict=True)}
+    handle.ldmtool_create_all()
+    guids = {handle.ldmtool_diskgroup_name(guid): guid for guid in handle.ldmtool_scan()}
+    volumes = [dynamic_volume(handle, device, guids) for device in handle.list_ldm_volumes()]
+    return {"volumes": volumes, "partitions": handle.list_ldm_partitions(), "kernel": kernel}
+
+
+def read_images(
+    drives: list[tuple[pathlib.Path, str]], with_file_systems: bool = False, verbose: bool = False, with_dynamic: bool = False
+) -> dict:
     """What each image holds, in the order given. A RuntimeError of libguestfs passes through."""
     if not drives:
         return {"images": [], "seconds": {"start": 0.0, "read": 0.0}}
@@ -102,14 +158,16 @@ def read_images(drives: list[tuple[pathlib.Path, str]], with_file_systems: bool 
             {"path": str(path)} | read_device(handle, device, with_file_systems)
             for (path, _), device in zip(drives, devices, strict=True)
         ]
+        dynamic = {"ldm": read_dynamic(handle, [path for path, _ in drives])} if with_dynamic else {}
         done = time.monotonic()
-    return {"images": images, "seconds": {"start": round(ready - started, 3), "read": round(done - ready, 3)}}
+    return {"images": images} | dynamic | {"seconds": {"start": round(ready - started, 3), "read": round(done - ready, 3)}}
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("image", nargs="+", metavar="IMAGE[:FORMAT]")
     parser.add_argument("--file-systems", action="store_true", help="also tell the file system of each partition")
+    parser.add_argument("--dynamic", action="store_true", help="also tell the volumes of dynamic disks")
     parser.add_argument("--verbose", action="store_true", help="trace every libguestfs call to stderr")
     options = parser.parse_args(arguments)
     drives = []
@@ -118,7 +176,7 @@ def main(arguments: list[str] | None = None) -> int:
         if not pathlib.Path(path).is_file() or image_format not in ("", "raw", "qcow2"):
             parser.error(f"{text}: no such image, or a format other than raw and qcow2")
         drives.append((pathlib.Path(path), image_format or "raw"))
-    json.dump(read_images(drives, options.file_systems, options.verbose), sys.stdout, indent=2)
+    json.dump(read_images(drives, options.file_systems, options.verbose, options.dynamic), sys.stdout, indent=2)
     print()
     return 0
 
