@@ -157,10 +157,9 @@ class GroupLoader {
       for (const bool at_rest : {true, false}) {
         for (Copy& copy : copies_) {
           if (!copy.table || (copy.table->Header().status == VmdbStatus::kClean) != at_rest) continue;
-          const Vmdb& header = copy.table->Header();
-          const bool forward = header.status == VmdbStatus::kCommit || copy.Witnessed() != target;
-          if (forward && header.pendingTransaction != *target) continue;
-          auto state = forward ? RollForward(*copy.table) : RollBack(*copy.table);
+          if (copy.Witnessed() != target) continue;
+          auto state = copy.table->Header().status == VmdbStatus::kCommit ? RollForward(*copy.table)
+                                                                          : RollBack(*copy.table);
           if (state) return state;
           if (state.error().kind == ErrorKind::kUnsupported) return tl::unexpected(state.error());
           last_error = state.error();
@@ -222,6 +221,10 @@ class GroupLoader {
         } else {
           copy.Set(CopyState::kRollBack, fmt::format("a transaction after {} did not commit", target));
         }
+      } else if (copy.Witnessed() != target) {
+        // It failed while the transaction was written, so not all of it need be there.
+        copy.way = RepairWay::kWhole;
+        copy.Set(CopyState::kStale, fmt::format("transaction {} is not whole on it", target));
       } else if (own && !SameRecords(own->database, source.database)) {
         return Fail(ErrorKind::kMalformed,
                     fmt::format("disks of group '{}' claim the same transaction {} and differ",

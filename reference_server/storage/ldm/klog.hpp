@@ -12,7 +12,7 @@
 namespace dmrp::server::ldm {
 
 inline constexpr std::size_t kLogPageBytes = 512;
-inline constexpr std::size_t kLogEntriesPerPage = 24;
+inline constexpr std::size_t kLogEntriesPerPage = 20;
 /// Pages that are used; the rest of the region is zero.
 inline constexpr std::uint32_t kLogPages = 2;
 /// Octets of the region on a disk that we make: 224 sectors of 512 octets.

@@ -169,7 +169,9 @@ std::uint64_t MbrPrivateStart(const DiskGeometry& geometry) {
 
 std::uint64_t MbrPublicEnd(const DiskGeometry& geometry, std::uint16_t minor_version) {
   const std::uint64_t end = MbrPrivateStart(geometry);
-  return minor_version >= 12 ? end : end / kCylinderSectors * kCylinderSectors;
+  const std::uint64_t boundary = end / kCylinderSectors * kCylinderSectors;
+  // A disk without a whole cylinder would have no public region.
+  return minor_version >= 12 || boundary <= kMbrPublicStart ? end : boundary;
 }
 
 }  // namespace dmrp::server::ldm

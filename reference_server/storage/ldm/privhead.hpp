@@ -92,7 +92,7 @@ PrivateHeader MakePrivateHeader(const DiskGeometry& geometry, const NewMember& m
 /// Where the private region of a fresh MBR disk begins (sectors): 1 MiB before its end.
 [[nodiscard]] std::uint64_t MbrPrivateStart(const DiskGeometry& geometry);
 /// End of the public region of a fresh MBR disk (sectors): for 2.11 the last boundary of a 255/63 cylinder
-/// not above the private region, for 2.12 the private region itself.
+/// not above the private region (where there is one), for 2.12 the private region itself.
 [[nodiscard]] std::uint64_t MbrPublicEnd(const DiskGeometry& geometry, std::uint16_t minor_version);
 
 }  // namespace dmrp::server::ldm
