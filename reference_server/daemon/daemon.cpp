@@ -88,6 +88,9 @@ Daemon::~Daemon() {
     runtime_.reset();
     log_.Write(LogLevel::kInfo, "stopped");
   }
+  if (volumes_ != nullptr) {
+    volumes_->OnChange({});
+  }
 }
 
 rpc::Endpoint Daemon::resolver_endpoint() const {
@@ -115,6 +118,8 @@ Result<void> Daemon::Run(const Config& config, DiskSource& source, bool watch) {
   // Before the first enumeration, so that nothing that changes in between is missed.
   if (watch) {
     WatchDevices();
+    volumes_ = &source.Volumes();
+    volumes_->OnChange([this] { server_->Refresh(); });
   }
   if (!config.registry.empty()) {
     WatchRegistry(config.registry);

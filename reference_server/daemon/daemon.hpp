@@ -47,6 +47,7 @@ class Daemon {
   Log& log_;
   PrepareShutdown prepare_shutdown_;
   std::unique_ptr<DiskSource> own_source_;
+  VolumeHost* volumes_ = nullptr;  ///< of the source, while it tells of changes
   std::shared_ptr<DiskManagementServer> server_;
   std::unique_ptr<dcom::Runtime> runtime_;
   std::unique_ptr<DeviceWatcher> watcher_;

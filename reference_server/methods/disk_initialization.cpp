@@ -10,6 +10,14 @@
 namespace dmrp::server {
 namespace {
 
+bool HasMedium(const DISK_INFO_EX& disk) { return (disk.deviceState & DEVICESTATE_NO_MEDIA) == 0; }
+
+bool TakesTable(const DISK_INFO_EX& disk) {
+  return disk.deviceType == DEVICETYPE_FDISK || disk.deviceType == DEVICETYPE_REMOVABLE;
+}
+
+}  // namespace
+
 std::optional<PartitionStyle> StorageStyle(PARTITIONSTYLE style) {
   switch (style) {
     case PARTITIONSTYLE_MBR:
@@ -21,13 +29,6 @@ std::optional<PartitionStyle> StorageStyle(PARTITIONSTYLE style) {
   }
 }
 
-bool HasMedium(const DISK_INFO_EX& disk) { return (disk.deviceState & DEVICESTATE_NO_MEDIA) == 0; }
-
-bool TakesTable(const DISK_INFO_EX& disk) {
-  return disk.deviceType == DEVICETYPE_FDISK || disk.deviceType == DEVICETYPE_REMOVABLE;
-}
-
-// Disk signatures are unique on a machine (note 8).
 SignatureIsFree UnusedSignature(std::shared_ptr<const ObjectState> state) {
   return [state = std::move(state)](std::uint32_t signature) {
     return std::ranges::none_of(state->Disks(), [signature](const DiskObject& disk) {
@@ -35,8 +36,6 @@ SignatureIsFree UnusedSignature(std::shared_ptr<const ObjectState> state) {
     });
   };
 }
-
-}  // namespace
 
 Outcome<LdmObjectId> WriteSignature(DiskManagementServer& server, const StorageModel::Operation& operation,
                                     LdmObjectId disk_id, LONGLONG last_known_state) {

@@ -1,6 +1,7 @@
 #include "reference_server/methods/disk_inventory.hpp"
 
 #include "reference_server/methods/describe.hpp"
+#include "reference_server/methods/describe_dynamic.hpp"
 #include "reference_server/storage/format.hpp"
 
 #include <algorithm>
@@ -24,9 +25,13 @@ std::string KeyOf(const DeviceInfo& device) {
 
 }  // namespace
 
-DiskInventory::DiskInventory(DiskSource& source, MountManager& mounts, std::filesystem::path system_file,
-                             std::function<void(const std::string&)> log)
-    : source_(source), mounts_(mounts), system_file_(std::move(system_file)), log_(std::move(log)) {}
+DiskInventory::DiskInventory(DiskSource& source, MountManager& mounts, Registry& registry,
+                             std::filesystem::path system_file, std::function<void(const std::string&)> log)
+    : source_(source),
+      mounts_(mounts),
+      groups_(source, registry, log),
+      system_file_(std::move(system_file)),
+      log_(std::move(log)) {}
 
 bool DiskInventory::HoldsSystem(const PartitionUse& use) const {
   return std::ranges::any_of(use.mountPoints, [this](const std::filesystem::path& point) {
@@ -49,15 +54,7 @@ void DiskInventory::Rescan() {
     }
   }
   for (DeviceInfo& device : fresh) {
-    std::uint32_t number = 0;
-    const auto taken = [&] {
-      return std::ranges::any_of(known_, [&](const auto& entry) {
-        return IsOptical(entry.second.device) == IsOptical(device) && entry.second.number == number;
-      });
-    };
-    while (taken()) {
-      ++number;
-    }
+    const std::uint32_t number = FreeNumber(IsOptical(device));
     const std::string key = KeyOf(device);
     known_.emplace(key, Known{std::move(device), number});
   }
@@ -68,13 +65,65 @@ std::string DiskInventory::Volume::ToString() const {
                             : fmt::format("the volume {}", volume_key);
 }
 
+std::uint32_t DiskInventory::FreeNumber(bool optical) const {
+  std::uint32_t number = 0;
+  const auto taken = [&] {
+    const bool by_disk = std::ranges::any_of(known_, [&](const auto& entry) {
+      return IsOptical(entry.second.device) == optical && entry.second.number == number;
+    });
+    return by_disk || (!optical && std::ranges::any_of(missing_numbers_, [&](const auto& entry) {
+             return entry.second == number;
+           }));
+  };
+  while (taken()) {
+    ++number;
+  }
+  return number;
+}
+
+void DiskInventory::DescribeMissing(const FoundGroup& primary, std::vector<ObservedDisk>& disks) {
+  for (const ObservedDisk& disk : disks) {
+    const DiskGroups::Place place = groups_.Find(disk.key);
+    if (place.group == &primary) {
+      seen_members_.insert_or_assign(MissingDiskKey(place.member->header.diskGuid), disk.info);
+    }
+  }
+  std::map<std::string, std::uint32_t> before = std::exchange(missing_numbers_, {});
+  for (const ldm::ObjectId id : primary.missing) {
+    const ldm::DiskRecord* record = primary.database.FindDisk(id);
+    if (record == nullptr) {
+      continue;
+    }
+    const std::string key = MissingDiskKey(record->guid);
+    const auto numbered = before.find(key);
+    const std::uint32_t number = numbered != before.end() ? numbered->second : FreeNumber(false);
+    missing_numbers_.emplace(key, number);
+    const auto seen = seen_members_.find(key);
+    disks.push_back(DescribeMissingDisk(
+        primary, *record, seen == seen_members_.end() ? std::nullopt : std::optional(seen->second), number));
+  }
+}
+
 ObservedSystem DiskInventory::ObserveAll() {
   Rescan();
   const auto letters = ReadLetters();
   std::erase_if(volumes_, [&](const auto& entry) { return !known_.contains(entry.first.disk_key); });
+  std::vector<DiskGroups::Attached> attached;
+  for (const std::string& key : order_) {
+    attached.push_back({key, known_.at(key).device});
+  }
+  groups_.Observe(attached);
   ObservedSystem system;
   for (const std::string& key : order_) {
     system.disks.push_back(Describe(key, known_.at(key), letters));
+  }
+  if (const FoundGroup* primary = groups_.Primary()) {
+    DescribeMissing(*primary, system.disks);
+    for (const GroupVolume& volume : primary->volumes) {
+      system.volumes.push_back(DescribeGroupVolume(*primary, volume, letters));
+    }
+  } else {
+    missing_numbers_.clear();
   }
   return system;
 }
@@ -98,7 +147,43 @@ const Region* DiskInventory::RegionOf(const Volume& volume) const {
   return found == volumes_.end() ? nullptr : &found->second.region;
 }
 
+const GroupVolume* DiskInventory::FindGroupVolume(const Volume& volume) const {
+  return volume.volume_key.empty() ? nullptr : groups_.FindVolume(volume.volume_key);
+}
+
+DiskGeometry DiskInventory::GeometryOf(const GroupVolume& volume) const {
+  DiskGeometry geometry;
+  bool first = true;
+  for (const ldm::MapPlex& plex : volume.map.plexes) {
+    for (const ldm::MapColumn& column : plex.columns) {
+      for (const ldm::MapExtent& extent : column.extents) {
+        const GroupMember* member = groups_.Primary()->MemberOf(extent.disk);
+        if (member == nullptr) {
+          continue;
+        }
+        const DiskGeometry& own = member->device.geometry;
+        if (first || own.bytesPerSector > geometry.bytesPerSector) {
+          geometry = own;
+          first = false;
+        }
+      }
+    }
+  }
+  geometry.sizeBytes = volume.map.length;
+  return geometry;
+}
+
 DiskInventory::Opener DiskInventory::OpenerOf(const Volume& volume) {
+  if (const GroupVolume* found = FindGroupVolume(volume)) {
+    return [open = source_.Volumes().OpenerOf(found->name, GeometryOf(*found)),
+            length = found->map.length](bool writable) -> Result<OpenVolume> {
+      auto device = open(writable);
+      if (!device) {
+        return tl::unexpected(device.error());
+      }
+      return OpenVolume{std::move(*device), 0, length};
+    };
+  }
   const Region* region = RegionOf(volume);
   const DeviceInfo* device = Device(volume.disk_key);
   if (region == nullptr || device == nullptr) {
@@ -117,6 +202,9 @@ DiskInventory::Opener DiskInventory::OpenerOf(const Volume& volume) {
 }
 
 Result<PartitionUse> DiskInventory::Use(const Volume& volume) {
+  if (const GroupVolume* found = FindGroupVolume(volume)) {
+    return source_.Volumes().Use(found->name);
+  }
   const DeviceInfo* device = Device(volume.disk_key);
   if (device == nullptr) {
     return Fail(ErrorKind::kUnavailable, volume.ToString() + " is not there");
@@ -125,6 +213,9 @@ Result<PartitionUse> DiskInventory::Use(const Volume& volume) {
 }
 
 Result<PartitionUse> DiskInventory::ReleaseByForce(const Volume& volume) {
+  if (const GroupVolume* found = FindGroupVolume(volume)) {
+    return source_.Volumes().ReleaseByForce(found->name);
+  }
   const DeviceInfo* device = Device(volume.disk_key);
   if (device == nullptr) {
     return Fail(ErrorKind::kUnavailable, volume.ToString() + " is not there");
@@ -133,22 +224,40 @@ Result<PartitionUse> DiskInventory::ReleaseByForce(const Volume& volume) {
 }
 
 std::filesystem::path DiskInventory::NodeOf(const Volume& volume) {
+  if (const GroupVolume* found = FindGroupVolume(volume)) {
+    return source_.Volumes().Node(found->name);
+  }
   const DeviceInfo* device = Device(volume.disk_key);
   return device == nullptr ? std::filesystem::path() : source_.VolumeNode(*device, volume.start);
 }
 
 std::uint32_t DiskInventory::HiddenSectorsOf(const Volume& volume) const {
+  if (const GroupVolume* found = FindGroupVolume(volume)) {
+    Region first;
+    first.start = found->map.plexes.front().columns.front().extents.front().diskOffset;
+    return HiddenSectors(first, GeometryOf(*found));
+  }
   const Region* region = RegionOf(volume);
   const DeviceInfo* device = Device(volume.disk_key);
   return region == nullptr || device == nullptr ? 0 : HiddenSectors(*region, device->geometry);
 }
 
 std::optional<UniqueId> DiskInventory::IdOf(const Volume& volume) const {
+  if (const GroupVolume* found = FindGroupVolume(volume)) {
+    return GuidVolumeId(found->map.guid);
+  }
   const auto found = volumes_.find(volume);
   return found == volumes_.end() ? std::nullopt : found->second.id;
 }
 
 std::optional<DiskInventory::Volume> DiskInventory::FindVolume(const UniqueId& id) const {
+  if (const FoundGroup* primary = groups_.Primary()) {
+    for (const GroupVolume& volume : primary->volumes) {
+      if (GuidVolumeId(volume.map.guid) == id) {
+        return Volume{.volume_key = volume.key};
+      }
+    }
+  }
   const auto found = std::ranges::find_if(volumes_, [&](const auto& entry) { return entry.second.id == id; });
   return found == volumes_.end() ? std::nullopt : std::optional(found->first);
 }
@@ -225,8 +334,14 @@ ObservedDisk DiskInventory::DescribeContents(const std::string& key, const Known
     return observed;
   }
   observed.info = DescribeDisk(device, known.number, &*layout);
+  const DiskGroups::Place place = groups_.Find(key);
+  if (layout->dynamic && place.member == nullptr) {
+    observed.info.deviceState = DEVICESTATE_BAD;
+  }
   for (const Region& region : layout->regions) {
-    if (!IsShown(device, region)) {
+    const bool in_group =
+        place.member != nullptr && (IsFree(region.kind) || (place.group->primary && IsPublicEntry(region)));
+    if (!IsShown(device, region) || in_group) {
       continue;
     }
     PartitionUse use;
@@ -254,6 +369,47 @@ ObservedDisk DiskInventory::DescribeContents(const std::string& key, const Known
       }
     }
     observed.regions.push_back(std::move(seen));
+  }
+  if (place.member != nullptr) {
+    DescribeGroupDisk(*place.group, *place.member, *layout, observed);
+  }
+  return observed;
+}
+
+ObservedVolume DiskInventory::DescribeGroupVolume(const FoundGroup& group, const GroupVolume& volume,
+                                                  const std::map<UniqueId, char16_t>& letters) {
+  ObservedVolume observed = DescribeVolume(group, volume);
+  const auto letter = letters.find(GuidVolumeId(volume.map.guid));
+  if (letter != letters.end()) {
+    observed.letter = letter->second;
+  }
+  if (!volume.status) {
+    return observed;
+  }
+  const PartitionUse use = source_.Volumes().Mounts(volume.name);
+  const bool root = std::ranges::find(use.mountPoints, "/") != use.mountPoints.end();
+  if (root || HoldsSystem(use)) {
+    observed.info.vflags |= VOLUME_IS_SYSTEM_VOLUME;
+  }
+  if (use.swap) {
+    observed.info.vflags |= VOLUME_HAS_PAGEFILE;
+  }
+  const Volume place{.volume_key = volume.key};
+  if (IsFormatting(place)) {
+    observed.info.vflags |= VOLUME_FORMAT_IN_PROGRESS;
+    observed.info.status = VOLUME_STATUS_FORMATTING;
+    observed.file_system = DescribeFileSystemObject(FileSystemDescription{});
+    observed.file_system->in_the_making = true;
+    return observed;
+  }
+  const auto opened = OpenerOf(place)(false);
+  if (!opened) {
+    Log(fmt::format("cannot open volume {}: {}", volume.name, opened.error().ToString()));
+    return observed;
+  }
+  const auto system = DescribeFileSystem(*opened->device, opened->start, opened->length);
+  if (system && system->type != FileSystemType::kUnknown) {
+    observed.file_system = DescribeFileSystemObject(*system);
   }
   return observed;
 }

@@ -1,6 +1,7 @@
 // Looks at the disks and describes them in the terms of the protocol.
 #pragma once
 
+#include "reference_server/methods/disk_groups.hpp"
 #include "reference_server/methods/disk_source.hpp"
 #include "reference_server/objects/reconcile.hpp"
 #include "reference_server/storage/mount_manager.hpp"
@@ -39,10 +40,11 @@ class DiskInventory {
   /// Opens a volume where it was when the function was made. May be called from any thread.
   using Opener = std::function<Result<OpenVolume>(bool writable)>;
 
-  /// `mounts` knows the letters. The volume from which `system_file` is mounted holds the system directory;
-  /// empty for none. `log` is told about disks that cannot be read; null for silence.
-  DiskInventory(DiskSource& source, MountManager& mounts, std::filesystem::path system_file = {},
-                std::function<void(const std::string&)> log = {});
+  /// `mounts` knows the letters, `registry` the primary disk group. The volume from which `system_file` is
+  /// mounted holds the system directory; empty for none. `log` is told about disks that cannot be read; null
+  /// for silence.
+  DiskInventory(DiskSource& source, MountManager& mounts, Registry& registry,
+                std::filesystem::path system_file = {}, std::function<void(const std::string&)> log = {});
 
   /// Enumerates all disks, their tables, the volumes on them and the file systems afresh.
   ObservedSystem ObserveAll();
@@ -53,6 +55,8 @@ class DiskInventory {
   /// The device behind a key, as the last observation saw it; null when it was not there.
   [[nodiscard]] const DeviceInfo* Device(const std::string& key) const;
   [[nodiscard]] DiskSource& source() { return source_; }
+  /// The disk groups as the last observation of everything saw them.
+  [[nodiscard]] DiskGroups& groups() { return groups_; }
   /// A volume's region as the last observation saw it; null when the volume was not there, or is none of a
   /// single region.
   [[nodiscard]] const Region* RegionOf(const Volume& volume) const;
@@ -98,18 +102,30 @@ class DiskInventory {
   // The same without the letter of the drive itself.
   ObservedDisk DescribeContents(const std::string& key, const Known& known,
                                 const std::map<UniqueId, char16_t>& letters);
+  // The disks of the primary group that are not there. Notes what is seen of those that are.
+  void DescribeMissing(const FoundGroup& primary, std::vector<ObservedDisk>& disks);
+  // The lowest number that no disk has.
+  [[nodiscard]] std::uint32_t FreeNumber(bool optical) const;
+  ObservedVolume DescribeGroupVolume(const FoundGroup& group, const GroupVolume& volume,
+                                     const std::map<UniqueId, char16_t>& letters);
+  [[nodiscard]] const GroupVolume* FindGroupVolume(const Volume& volume) const;
+  // Of a disk it lies on: sector and track sizes.
+  [[nodiscard]] DiskGeometry GeometryOf(const GroupVolume& volume) const;
   void Remember(const Volume& volume, const DeviceInfo& device, const DiskLayout& layout,
                 const Region& region);
   void Log(const std::string& text) const;
 
   DiskSource& source_;
   MountManager& mounts_;
+  DiskGroups groups_;
   const std::filesystem::path system_file_;
   std::function<void(const std::string&)> log_;
   std::vector<std::string> order_;  // keys, in the order of the last scan
   std::map<std::string, Known> known_;
   std::map<Volume, Seen> volumes_;
-  std::map<std::uint64_t, Volume> formatting_;  // by token
+  std::map<std::string, DISK_INFO_EX> seen_members_;      // of the primary group, by MissingDiskKey
+  std::map<std::string, std::uint32_t> missing_numbers_;  // of disks that are missing, by MissingDiskKey
+  std::map<std::uint64_t, Volume> formatting_;            // by token
   std::uint64_t next_token_ = 1;
 };
 

@@ -1,6 +1,7 @@
 // Where the server's disks come from: the machine's block devices, or image files.
 #pragma once
 
+#include "reference_server/methods/volume_host.hpp"
 #include "reference_server/platform/block_device.hpp"
 #include "reference_server/platform/device_scanner.hpp"
 #include "reference_server/platform/partition_use.hpp"
@@ -34,6 +35,9 @@ class DiskSource {
   virtual std::filesystem::path VolumeNode(const DeviceInfo& device, std::uint64_t start) = 0;
   /// Takes that partition from its users; what remains in use is returned.
   virtual Result<PartitionUse> ReleaseByForce(const DeviceInfo& device, std::uint64_t start) = 0;
+
+  /// The volumes over several regions of these disks. Lives as long as the source.
+  virtual VolumeHost& Volumes() = 0;
 
   /// Puts the medium of a drive out; returns when it is. kUnsupported when the drive does not open by
   /// command, kUnavailable when the drive is gone, other kinds when the drive or the system refused.

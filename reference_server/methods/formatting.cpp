@@ -17,7 +17,7 @@
 namespace dmrp::server {
 namespace {
 
-// dwFlags of CreatePartitionAssignAndFormatEx.
+// dwFlags of CreatePartitionAssignAndFormatEx and CreateVolumeAssignAndFormatEx.
 constexpr DWORD kCreateAssignAccessPath = 1;
 
 FormatRequest RequestOf(const FILE_SYSTEM_INFO& spec, bool quick) {
@@ -69,6 +69,15 @@ Outcome<void> CheckTable(DiskManagementServer& server, const VolumeTarget& targe
   return {};
 }
 
+// A failed volume has nothing that could be formatted.
+Outcome<void> CheckOnline(DiskManagementServer& server, const VolumeTarget& target) {
+  return Validate({{LDM_E_VOLUME_DISABLED, "the volume is online", [&] {
+                      const GroupVolume* volume =
+                          server.inventory().groups().FindVolume(target.volume.volume_key);
+                      return volume == nullptr || volume->status.has_value();
+                    }}});
+}
+
 // A format under way. Shared by the two halves of its task.
 struct FormatWork {
   DiskManagementServer& server;
@@ -99,9 +108,21 @@ Outcome<void> Make(FormatWork& work, const TaskJob::ReportProgress& report, cons
   return {};
 }
 
-// What names the file system beside itself, where anything does: the partition table.
+// What names the file system beside itself, where anything does: the partition table, or the records of the
+// disk group. True when the list of storage objects followed.
 Outcome<bool> NameFileSystem(FormatWork& work, const StorageModel::Operation& operation) {
   const VolumeTarget& target = work.target;
+  DiskGroups& groups = work.server.inventory().groups();
+  if (const GroupVolume* volume = groups.FindVolume(target.volume.volume_key)) {
+    const std::uint8_t type = MbrTypeOf(work.made, Region{.length = volume->map.length}, DiskGeometry{});
+    const auto named = groups.Update([id = volume->map.volume, type](DiskGroups::OpenGroup& open) {
+      return ldm::SetPartitionType(open.group.Current(), id, type);
+    });
+    if (!named) {
+      return tl::unexpected(named.error());
+    }
+    return false;
+  }
   const Region* region = work.server.inventory().RegionOf(target.volume);
   if (region == nullptr || region->kind == RegionKind::kWhole || region->mbrType == 0) {
     return false;
@@ -191,6 +212,9 @@ Outcome<TaskJob> Format(DiskManagementServer& server, const StorageModel::Operat
   if (!dispensable) {
     return tl::unexpected(dispensable.error());
   }
+  if (auto online = CheckOnline(server, *target); !online) {
+    return tl::unexpected(online.error());
+  }
   const bool formatting = server.inventory().IsFormatting(target->volume);
   if (formatting && !request.force) {
     return Reject(LDM_E_FORMATINPROGRESS, fmt::format("{} is being formatted", request.storageId));
@@ -201,68 +225,49 @@ Outcome<TaskJob> Format(DiskManagementServer& server, const StorageModel::Operat
   return BeginFormat(server, operation, *target, wanted);
 }
 
-Outcome<TaskJob> CreatePartitionAssignAndFormat(DiskManagementServer& server,
-                                                const StorageModel::Operation& operation, Revision revision,
-                                                const CreatePartitionAssignAndFormatExRequest& request) {
-  const REGION_SPEC& spec = request.partitionSpec;
-  const auto state = server.model().State();
-  // A null or a blank asks for no letter, as the volume methods say (3.2.4.4.1.27).
-  const bool with_letter = request.letter != u'\0' && request.letter != u' ';
-  const auto check_letter = [&]() -> Outcome<void> {
-    if (!with_letter) {
-      return {};
-    }
-    const auto letter = FindLetter(*state, request.letter, request.letterLastKnownState);
-    if (!letter) {
-      return tl::unexpected(letter.error());
-    }
-    return CheckAvailable(**letter, 0);
-  };
-  const auto partition = CheckCreatePartition(*state, revision, spec, check_letter);
-  if (!partition) {
-    return tl::unexpected(partition.error());
+Outcome<void> CheckLetter(const ObjectState& state, const AssignAndFormatSpec& spec) {
+  if (!spec.HasLetter()) {
+    return {};
   }
-  const auto* disk = state->FindAs<DiskObject>(spec.diskId);
-  const DeviceInfo* device = server.inventory().Device(disk->key);
-  if (device == nullptr) {
-    return Reject(LDM_E_DISK_NOT_FOUND, fmt::format("disk {} is not attached", spec.diskId));
+  const auto letter = FindLetter(state, spec.letter, spec.letterLastKnownState);
+  if (!letter) {
+    return tl::unexpected(letter.error());
   }
-  const FormatRequest wanted = RequestOf(request.fsSpec, request.quickFormat);
-  const auto valid = Validate({{LDM_E_INVALID_FIELD, "partitionSpec.regionType is one that can be formatted",
-                                [&] { return partition->kind != RegionKind::kExtended; }}});
-  if (!valid) {
-    return tl::unexpected(valid.error());
-  }
-  if (auto medium = CheckMedia({*device}); !medium) {
-    return tl::unexpected(medium.error());
+  return CheckAvailable(**letter, 0);
+}
+
+Outcome<std::optional<FolderPath>> CheckFormat(DiskManagementServer& server, const AssignAndFormatSpec& spec,
+                                               const FormatGround& ground) {
+  if (auto media = CheckMedia(ground.devices); !media) {
+    return tl::unexpected(media.error());
   }
   if (auto possible =
-          CheckFileSystem(wanted, static_cast<std::uint64_t>(spec.length), disk->info.bytesPerSector);
+          CheckFileSystem(RequestOf(spec.fsSpec, spec.quickFormat), ground.length, ground.bytesPerSector);
       !possible) {
     return tl::unexpected(possible.error());
   }
-  std::optional<FolderPath> folder;
-  if ((request.dwFlags & kCreateAssignAccessPath) != 0) {
-    if (disk->info.deviceType != DEVICETYPE_FDISK) {
-      return Reject(LDM_E_MEDIA_DOESNT_SUPPORT_MOUNT_POINTS, "the partition would lie on removable media");
-    }
-    auto found = FindFolder(server, request.AccessPath);
-    if (!found) {
-      return tl::unexpected(found.error());
-    }
-    folder = std::move(*found);
+  if ((spec.dwFlags & kCreateAssignAccessPath) == 0) {
+    return std::optional<FolderPath>{};
   }
+  if (!ground.fixed) {
+    return Reject(LDM_E_MEDIA_DOESNT_SUPPORT_MOUNT_POINTS, "the partition would lie on removable media");
+  }
+  auto folder = FindFolder(server, spec.AccessPath);
+  if (!folder) {
+    return tl::unexpected(folder.error());
+  }
+  return std::optional(std::move(*folder));
+}
 
-  const auto region_id = MakePartition(server, operation, spec, *partition);
-  if (!region_id) {
-    return tl::unexpected(region_id.error());
-  }
-  const auto target = FindVolumeTarget(server, *region_id);
+Outcome<TaskJob> AssignAndFormat(DiskManagementServer& server, const StorageModel::Operation& operation,
+                                 LdmObjectId storage_id, const AssignAndFormatSpec& spec,
+                                 const std::optional<FolderPath>& folder) {
+  const auto target = FindVolumeTarget(server, storage_id);
   if (!target) {
     return tl::unexpected(target.error());
   }
-  if (with_letter) {
-    if (auto led = LeadLetterTo(server, request.letter, target->volume); !led) {
+  if (spec.HasLetter()) {
+    if (auto led = LeadLetterTo(server, spec.letter, target->volume); !led) {
       return tl::unexpected(led.error());
     }
   }
@@ -272,7 +277,43 @@ Outcome<TaskJob> CreatePartitionAssignAndFormat(DiskManagementServer& server,
       return tl::unexpected(mounted.error());
     }
   }
-  return BeginFormat(server, operation, *target, wanted);
+  return BeginFormat(server, operation, *target, RequestOf(spec.fsSpec, spec.quickFormat));
+}
+
+Outcome<TaskJob> CreatePartitionAssignAndFormat(DiskManagementServer& server,
+                                                const StorageModel::Operation& operation, Revision revision,
+                                                const CreatePartitionAssignAndFormatExRequest& request) {
+  const REGION_SPEC& region = request.partitionSpec;
+  const AssignAndFormatSpec spec = AssignAndFormatSpec::Of(request);
+  const auto state = server.model().State();
+  const auto partition =
+      CheckCreatePartition(*state, revision, region, [&] { return CheckLetter(*state, spec); });
+  if (!partition) {
+    return tl::unexpected(partition.error());
+  }
+  const auto* disk = state->FindAs<DiskObject>(region.diskId);
+  const DeviceInfo* device = server.inventory().Device(disk->key);
+  if (device == nullptr) {
+    return Reject(LDM_E_DISK_NOT_FOUND, fmt::format("disk {} is not attached", region.diskId));
+  }
+  const auto valid = Validate({{LDM_E_INVALID_FIELD, "partitionSpec.regionType is one that can be formatted",
+                                [&] { return partition->kind != RegionKind::kExtended; }}});
+  if (!valid) {
+    return tl::unexpected(valid.error());
+  }
+  const auto folder = CheckFormat(server, spec,
+                                  {.devices = {*device},
+                                   .fixed = disk->info.deviceType == DEVICETYPE_FDISK,
+                                   .length = static_cast<std::uint64_t>(region.length),
+                                   .bytesPerSector = disk->info.bytesPerSector});
+  if (!folder) {
+    return tl::unexpected(folder.error());
+  }
+  const auto region_id = MakePartition(server, operation, region, *partition);
+  if (!region_id) {
+    return tl::unexpected(region_id.error());
+  }
+  return AssignAndFormat(server, operation, *region_id, spec, *folder);
 }
 
 }  // namespace dmrp::server

@@ -34,7 +34,8 @@ Outcome<LONGLONG> MaxAdjustedFreeSpace(const ObjectState& state, Revision revisi
     return 0;
   }
   const std::vector<RegionObject> regions = state.RegionsOf(disk_id);
-  const bool primary = HasFreeEntry(disk->info, regions);
+  // Volumes take no entry of the table.
+  const bool primary = disk->info.deviceType == DEVICETYPE_VM || HasFreeEntry(disk->info, regions);
   LONGLONG largest = 0;
   for (const RegionObject& region : regions) {
     const bool usable =

@@ -3,6 +3,7 @@
 #include "reference_server/platform/image_device.hpp"
 #include "reference_server/platform/media.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <system_error>
@@ -112,6 +113,17 @@ Result<ImageSpec> ImageSpec::Parse(std::string_view text) {
   }
   return spec;
 }
+
+ImageDiskSource::ImageDiskSource(std::vector<ImageSpec> images)
+    : images_(std::move(images)),
+      volumes_([specs = images_](const std::filesystem::path& node,
+                                 bool writable) -> Result<std::unique_ptr<BlockDevice>> {
+        const auto found = std::ranges::find(specs, node, &ImageSpec::path);
+        if (found == specs.end()) {
+          return Fail(ErrorKind::kUnavailable, fmt::format("{} is no disk", node.string()));
+        }
+        return OpenImage(node, found->geometry, writable && !found->read_only);
+      }) {}
 
 std::vector<DeviceInfo> ImageDiskSource::Scan() {
   std::vector<DeviceInfo> devices;

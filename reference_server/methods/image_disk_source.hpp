@@ -1,6 +1,7 @@
 #pragma once
 
 #include "reference_server/methods/disk_source.hpp"
+#include "reference_server/methods/image_volume_host.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -30,7 +31,7 @@ struct ImageSpec {
 /// missing is a disk that is not attached: making or deleting the file is plugging it in or out.
 class ImageDiskSource final : public DiskSource {
  public:
-  explicit ImageDiskSource(std::vector<ImageSpec> images) : images_(std::move(images)) {}
+  explicit ImageDiskSource(std::vector<ImageSpec> images);
 
   std::vector<DeviceInfo> Scan() override;
   Result<std::unique_ptr<BlockDevice>> Open(const DeviceInfo& device, bool writable) override;
@@ -41,6 +42,7 @@ class ImageDiskSource final : public DiskSource {
   Result<PartitionUse> Use(const DeviceInfo& device, std::uint64_t start) override;
   std::filesystem::path VolumeNode(const DeviceInfo& device, std::uint64_t start) override;
   Result<PartitionUse> ReleaseByForce(const DeviceInfo& device, std::uint64_t start) override;
+  VolumeHost& Volumes() override { return volumes_; }
   /// Takes the file out of a removable disk's drive; one that takes its place under the same name is a medium
   /// put in.
   Result<void> Eject(const DeviceInfo& device) override;
@@ -48,6 +50,7 @@ class ImageDiskSource final : public DiskSource {
 
  private:
   std::vector<ImageSpec> images_;
+  ImageVolumeHost volumes_;
   std::map<std::string, std::uint64_t> ejected_;  ///< file names, with the inode of the file taken out
 };
 

@@ -57,6 +57,7 @@ class TestDiskSource final : public DiskSource {
     busy_start.reset();
     return Use(device, start);
   }
+  VolumeHost& Volumes() override { return images_.Volumes(); }
   Result<void> Eject(const DeviceInfo& device) override { return images_.Eject(device); }
   Result<void> RescanBuses() override {
     ++rescans;

@@ -1,5 +1,6 @@
 #include "reference_server/methods/outcome.hpp"
 
+#include "protocol/base/text.hpp"
 #include "protocol/dmrp/hresult.hpp"
 
 #include <utility>
@@ -176,6 +177,17 @@ HRESULT HresultOf(MountErrorCode code) {
 }
 
 }  // namespace
+
+std::u16string MessageFor(const Refusal& refusal) {
+  const HresultInfo* known = FindHresult(refusal.hr);
+  std::string text = known != nullptr ? std::string(known->meaning) : refusal.reason;
+  if (text.empty()) {
+    text = HresultText(refusal.hr);
+  }
+  std::u16string message = ToUtf16(text).value_or(u"failed");
+  message.push_back(u'\0');
+  return message;
+}
 
 Outcome<void> Validate(std::initializer_list<Check> checks) {
   for (const Check& check : checks) {

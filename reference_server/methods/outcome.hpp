@@ -20,6 +20,10 @@ struct Refusal {
   std::string reason;
 };
 
+/// The user-readable message that HrGetErrorData gives for a failed request (3.2.4.4.1.53), with its
+/// terminating null: the meaning of the code where 2.2.1 or COM defines it, else the reason, else the number.
+[[nodiscard]] std::u16string MessageFor(const Refusal& refusal);
+
 template <typename T>
 using Outcome = tl::expected<T, Refusal>;
 

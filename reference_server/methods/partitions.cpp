@@ -176,9 +176,8 @@ Outcome<LdmObjectId> MarkActivePartition(DiskManagementServer& server,
     return Reject(LDM_E_DISK_NOT_FOUND, fmt::format("region {} has lost its disk", region_id));
   }
   const auto start = static_cast<std::uint64_t>(region->info.start);
-  const auto change =
-      ChangeTable(server, operation, *disk,
-                  [start](BlockDevice& device) { return MarkActive(device, start); }, {});
+  const auto change = ChangeTable(server, operation, *disk,
+                                  [start](BlockDevice& device) { return MarkActive(device, start); }, {});
   if (!change) {
     return tl::unexpected(change.error());
   }

@@ -13,7 +13,7 @@ DiskManagementServer::DiskManagementServer(DiskSource& source, ServerOptions opt
       model_(std::move(options.model)),
       registry_(options.registry ? Registry(std::move(*options.registry)) : Registry()),
       mounts_(registry_),
-      inventory_(source, mounts_, registry_.Path().value_or(std::filesystem::path()), log_),
+      inventory_(source, mounts_, registry_, registry_.Path().value_or(std::filesystem::path()), log_),
       tasks_(model_) {
   if (const auto content = registry_.Read(); !content) {
     Log("the registry is not usable: " + content.error().ToString());

@@ -13,8 +13,7 @@ namespace {
 
 constexpr HRESULT kAlreadyInitialized = HresultFromWin32(1247);  // ERROR_ALREADY_INITIALIZED
 
-// Dynamic disks are not implemented, which SYSFLAG_NO_DYNAMIC (IVolumeClient: SYSFLAG_LAPTOP) says.
-constexpr std::uint32_t kServerFlags = SYSFLAG_SERVER | SYSFLAG_NO_DYNAMIC;
+constexpr std::uint32_t kServerFlags = SYSFLAG_SERVER;
 
 }  // namespace
 

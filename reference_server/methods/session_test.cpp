@@ -21,7 +21,7 @@ TEST_F(SessionTest, InitializeAnswersVersionFlagsAndAFreshClientId) {
   VolumeClient second(server);
   ASSERT_EQ(Initialize(first), 0);
   EXPECT_EQ(reply.ulIDLVersion, kIdlVersion);
-  EXPECT_EQ(reply.pdwFlags, DWORD{SYSFLAG_SERVER | SYSFLAG_NO_DYNAMIC});
+  EXPECT_EQ(reply.pdwFlags, DWORD{SYSFLAG_SERVER});
   const LdmObjectId id = reply.clientId;
   EXPECT_NE(id, 0);
   ASSERT_EQ(Initialize(second), 0);
@@ -177,8 +177,8 @@ TEST_F(QueryTest, HrGetErrorDataGivesTheMessageOfAFailedRequestOnce) {
 }
 
 TEST_F(QueryTest, WhatIsNotBuiltAnswersNotImplemented) {
-  CreateVolumeReply reply;
-  EXPECT_EQ(client->CreateVolume(late_call, {}, reply), E_NOTIMPL);
+  GrowVolumeReply reply;
+  EXPECT_EQ(client->GrowVolume(late_call, {}, reply), E_NOTIMPL);
 }
 
 class RefreshTest : public MethodsTest {

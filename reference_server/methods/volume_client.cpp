@@ -15,12 +15,11 @@
 namespace dmrp::server {
 namespace {
 
-// The user-readable message for a failed request (3.2.4.4.1.53): the text of 2.2.1 where the code has one.
-std::u16string MessageFor(const Refusal& refusal) {
-  const HresultInfo* known = FindHresult(refusal.hr);
-  std::u16string text = ToUtf16(known == nullptr ? refusal.reason : known->meaning).value_or(u"");
-  text.push_back(u'\0');
-  return text;
+// Stores the message for HrGetErrorData and logs what was wrong.
+void ReportRefusal(DiskManagementServer& server, std::uint64_t tag, std::string_view method,
+                   const Refusal& refusal) {
+  server.model().errors().Record(tag, refusal.hr, MessageFor(refusal));
+  server.Log(fmt::format("{} refused with {}: {}", method, HresultName(refusal.hr), refusal.reason));
 }
 
 }  // namespace
@@ -210,6 +209,17 @@ HRESULT VolumeClient::RunTask(std::string_view method, TASK_INFO& tinfo, const T
   return 0;
 }
 
+HRESULT VolumeClient::RunNotifiedTask(const dcom::CallContext& call, std::string_view method,
+                                      TASK_INFO& tinfo, const NotifiedWork& work) {
+  bool validated = false;
+  const HRESULT result = RunTask(
+      method, tinfo, [&](const StorageModel::Operation& operation) { return work(operation, validated); });
+  if (validated) {
+    call.Afterwards([server = server_, task = tinfo] { server->model().NotifyTask(task); });
+  }
+  return result;
+}
+
 HRESULT VolumeClient::StartTask(const dcom::CallContext& call, std::string_view method, TASK_INFO& tinfo,
                                 const JobMaker& make) {
   auto job = make(server_->model().BeginOperation());
@@ -220,6 +230,15 @@ HRESULT VolumeClient::StartTask(const dcom::CallContext& call, std::string_view 
     tinfo.error = job.error().hr;
     return Report(method, job.error());
   }
+  // The reply can say nothing of a failure that comes after it.
+  job->finish = [&server = *server_, tag = tag_, name = std::string(method), finish = std::move(job->finish)](
+                    const StorageModel::Operation& operation, Outcome<void> worked) {
+    auto finished = finish(operation, std::move(worked));
+    if (!finished && finished.error().hr != LDM_E_TASK_ABORTED) {
+      ReportRefusal(server, tag, name, finished.error());
+    }
+    return finished;
+  };
   tinfo = server_->tasks().Start(call, std::move(*job));
   return 0;
 }
@@ -236,8 +255,7 @@ HRESULT VolumeClient::RefreshDisks(bool rescan) {
 }
 
 HRESULT VolumeClient::Report(std::string_view method, const Refusal& refusal) {
-  server_->model().errors().Record(tag_, refusal.hr, MessageFor(refusal));
-  server_->Log(fmt::format("{} refused with {}: {}", method, HresultName(refusal.hr), refusal.reason));
+  ReportRefusal(*server_, tag_, method, refusal);
   return refusal.hr;
 }
 

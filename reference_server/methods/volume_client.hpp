@@ -77,6 +77,24 @@ class VolumeClient final : public DiskManagementHandler {
                                                 const DeletePartitionNumberInfoFromRegistryRequest& request,
                                                 DeletePartitionNumberInfoFromRegistryReply& reply) override;
 
+  // dynamic_methods.cpp
+  HRESULT InitializeDisk(dcom::CallContext& call, const InitializeDiskRequest& request,
+                         InitializeDiskReply& reply) override;
+  HRESULT InitializeDiskEx(dcom::CallContext& call, const InitializeDiskExRequest& request,
+                           InitializeDiskExReply& reply) override;
+  HRESULT UninitializeDisk(dcom::CallContext& call, const UninitializeDiskRequest& request,
+                           UninitializeDiskReply& reply) override;
+  HRESULT CreateVolume(dcom::CallContext& call, const CreateVolumeRequest& request,
+                       CreateVolumeReply& reply) override;
+  HRESULT CreateVolumeAssignAndFormat(dcom::CallContext& call,
+                                      const CreateVolumeAssignAndFormatRequest& request,
+                                      CreateVolumeAssignAndFormatReply& reply) override;
+  HRESULT CreateVolumeAssignAndFormatEx(dcom::CallContext& call,
+                                        const CreateVolumeAssignAndFormatExRequest& request,
+                                        CreateVolumeAssignAndFormatExReply& reply) override;
+  HRESULT DeleteVolume(dcom::CallContext& call, const DeleteVolumeRequest& request,
+                       DeleteVolumeReply& reply) override;
+
   HRESULT CreatePartitionAssignAndFormat(dcom::CallContext& call,
                                          const CreatePartitionAssignAndFormatRequest& request,
                                          CreatePartitionAssignAndFormatReply& reply) override;
@@ -141,6 +159,11 @@ class VolumeClient final : public DiskManagementHandler {
 
   // Runs a synchronous task (3.2.4.3) as the one operation and fills in its TASK_INFO.
   HRESULT RunTask(std::string_view method, TASK_INFO& tinfo, const TaskWork& work);
+  using NotifiedWork = std::function<Outcome<LdmObjectId>(const StorageModel::Operation&, bool& validated)>;
+  // The same for a method that ends with a task completion notification (3.2.4.3): it is sent after the
+  // reply, unless the call did not pass its validation, which has no effect at all.
+  HRESULT RunNotifiedTask(const dcom::CallContext& call, std::string_view method, TASK_INFO& tinfo,
+                          const NotifiedWork& work);
   using JobMaker = std::function<Outcome<TaskJob>(const StorageModel::Operation&)>;
   // The same for an asynchronous one: `make` does what comes before the reply.
   HRESULT StartTask(const dcom::CallContext& call, std::string_view method, TASK_INFO& tinfo,

@@ -88,11 +88,20 @@ HRESULT VolumeClient::GetVolumeMountName(dcom::CallContext& /*call*/,
 
 HRESULT VolumeClient::GetVolumeDeviceName(dcom::CallContext& /*call*/,
                                           const GetVolumeDeviceNameRequest& request,
-                                          GetVolumeDeviceNameReply& /*reply*/) {
-  if (auto valid = CheckDynamicVolume(*server_->model().State(), request._volumeId); !valid) {
+                                          GetVolumeDeviceNameReply& reply) {
+  const auto operation = server_->model().BeginOperation();
+  const auto state = server_->model().State();
+  if (auto valid = CheckDynamicVolume(*state, request._volumeId); !valid) {
     return Report("GetVolumeDeviceName", valid.error());
   }
-  return E_NOTIMPL;
+  const auto* volume = state->FindAs<VolumeObject>(request._volumeId);
+  const GroupVolume* found = server_->inventory().groups().FindVolume(volume->key);
+  if (found == nullptr) {
+    return Report("GetVolumeDeviceName",
+                  Refusal{LDM_E_NOENT, fmt::format("volume {} is gone", request._volumeId)});
+  }
+  reply.pwszVolumeDevice = u"\\Device\\" + ToUtf16(found->name).value_or(u"") + u'\0';
+  return 0;
 }
 
 HRESULT VolumeClient::EnumAccessPath(dcom::CallContext& /*call*/, const EnumAccessPathRequest& /*request*/,

@@ -1,11 +1,13 @@
-// Two settings that the protocol has the server keep in its registry, below
+// Settings that the protocol has the server keep in its registry, below
 // HKLM\SYSTEM\ControlSet00n\Services with n from HKLM\SYSTEM\Select\Current.
 #pragma once
 
+#include "protocol/base/guid.hpp"
 #include "reference_server/platform/registry.hpp"
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 namespace dmrp::server {
 
@@ -27,5 +29,19 @@ Result<std::optional<PartitionNumberChange>> ReadPartitionNumberChange(Registry&
 Result<void> WritePartitionNumberChange(Registry& registry, const PartitionNumberChange& change);
 /// No error when there is nothing to delete.
 Result<void> DeletePartitionNumberChange(Registry& registry);
+
+/// The disk group whose volumes this machine has online; every other one is foreign.
+struct PrimaryDiskGroup {
+  Guid guid{};
+  std::string name;
+  friend bool operator==(const PrimaryDiskGroup&, const PrimaryDiskGroup&) = default;
+};
+
+/// REG_SZ values `Id`, the GUID in lower case without braces, and `Name` of Services\dmio\Boot Info\Primary
+/// Disk Group (Microsoft KB 222189 names the key, not its values); nothing unless `Id` is a GUID.
+Result<std::optional<PrimaryDiskGroup>> ReadPrimaryDiskGroup(Registry& registry);
+Result<void> WritePrimaryDiskGroup(Registry& registry, const PrimaryDiskGroup& group);
+/// No error when there is nothing to delete.
+Result<void> DeletePrimaryDiskGroup(Registry& registry);
 
 }  // namespace dmrp::server

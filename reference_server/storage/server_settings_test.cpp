@@ -55,5 +55,22 @@ TEST(ServerSettings, TheCurrentControlSetIsTheOneThatCounts) {
               HasSubstr("\\ControlSet002\\Services\\dmadmin\\Parameters|DontShow|4|01000000\n"));
 }
 
+TEST(ServerSettings, ThePrimaryDiskGroupIsKeptUntilItIsDeleted) {
+  const ScratchFolder folder;
+  Registry registry(folder / "system");
+  EXPECT_EQ(ReadPrimaryDiskGroup(registry).value(), std::nullopt);
+  ASSERT_TRUE(DeletePrimaryDiskGroup(registry));
+  EXPECT_EQ(ReadPrimaryDiskGroup(registry).value(), std::nullopt);
+  const PrimaryDiskGroup group{Guid::Parse("03c0c4fc-8b6f-402b-9431-4be2e5823b1c").value(), "RedDg0"};
+  ASSERT_TRUE(WritePrimaryDiskGroup(registry, group));
+  Registry again(folder / "system");
+  EXPECT_EQ(ReadPrimaryDiskGroup(again).value(), group);
+  EXPECT_THAT(DumpWithHivex(folder / "system"),
+              HasSubstr("\\ControlSet001\\Services\\dmio\\Boot Info\\Primary Disk Group|Name|1|"
+                        "520065006400440067003000"));
+  ASSERT_TRUE(DeletePrimaryDiskGroup(again));
+  EXPECT_EQ(ReadPrimaryDiskGroup(again).value(), std::nullopt);
+}
+
 }  // namespace
 }  // namespace dmrp::server

@@ -1,0 +1,21 @@
+// InitializeDisk, InitializeDiskEx and UninitializeDisk ([MS-DMRP] 3.2.4.4.1.35, .36, 3.2.4.4.3.38).
+#pragma once
+
+#include "reference_server/methods/outcome.hpp"
+#include "reference_server/methods/server.hpp"
+#include "reference_server/methods/task_runner.hpp"
+
+namespace dmrp::server {
+
+/// Makes an empty disk dynamic; InitializeDisk is this with PARTITIONSTYLE_MBR. `validated` becomes true when
+/// the call passed its validation: from then on its end is notified (3.2.4.3).
+Outcome<LdmObjectId> InitializeDiskEx(DiskManagementServer& server, const StorageModel::Operation& operation,
+                                      LdmObjectId disk_id, PARTITIONSTYLE style, LONGLONG last_known_state,
+                                      bool& validated);
+
+/// Makes an empty dynamic disk basic again, or removes a missing one without volumes from its group, as an
+/// asynchronous task.
+Outcome<TaskJob> UninitializeDisk(DiskManagementServer& server, LdmObjectId disk_id,
+                                  LONGLONG last_known_state);
+
+}  // namespace dmrp::server

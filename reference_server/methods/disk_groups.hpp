@@ -1,0 +1,137 @@
+// The disk groups of dynamic disks: found on the disks, kept in order, changed, their volumes kept online.
+#pragma once
+
+#include "reference_server/methods/disk_source.hpp"
+#include "reference_server/methods/outcome.hpp"
+#include "reference_server/platform/registry.hpp"
+#include "reference_server/storage/ldm/group_operations.hpp"
+#include "reference_server/storage/ldm/volume_map.hpp"
+#include "reference_server/storage/ldm/volume_operations.hpp"
+#include "reference_server/storage/server_settings.hpp"
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace dmrp::server {
+
+/// A disk of a group that is there.
+struct GroupMember {
+  std::string key;  ///< DiskObject::key
+  DeviceInfo device;
+  ldm::ObjectId disk = 0;  ///< its record
+  ldm::PrivateHeader header;
+  bool gpt = false;
+};
+
+/// A volume of the group that this machine has online.
+struct GroupVolume {
+  std::string key;                     ///< VolumeObject::key
+  std::string name;                    ///< VolumeMap::name
+  ldm::VolumeMap map;                  ///< without devices
+  std::optional<VolumeStatus> status;  ///< nothing while the volume is not online
+};
+
+/// A disk group as the last observation found it: a value.
+struct FoundGroup {
+  bool primary = false;  ///< this machine's; all others are foreign
+  ldm::Database database;
+  std::vector<GroupMember> members;
+  std::vector<GroupVolume> volumes;  ///< of the primary group only
+  std::set<ldm::ObjectId> missing;   ///< disks of which no member is there
+
+  [[nodiscard]] const GroupMember* MemberOf(ldm::ObjectId disk) const;
+  [[nodiscard]] const GroupVolume* FindVolume(const std::string& key) const;
+};
+
+/// The key of a dynamic volume, by its GUID.
+[[nodiscard]] std::string DynamicVolumeKey(const Guid& volume);
+/// The key of a missing disk of the primary group, by its GUID in the group.
+[[nodiscard]] std::string MissingDiskKey(const Guid& disk);
+
+/// Used under StorageModel's operation lock only.
+class DiskGroups {
+ public:
+  /// A disk that is attached.
+  struct Attached {
+    std::string key;
+    DeviceInfo device;
+  };
+
+  /// A group open for writing. The devices close with it.
+  struct OpenGroup {
+    std::vector<std::unique_ptr<BlockDevice>> devices;
+    ldm::DiskGroup group;
+  };
+
+  DiskGroups(DiskSource& source, Registry& registry, std::function<void(const std::string&)> log)
+      : source_(source), registry_(registry), log_(std::move(log)) {}
+
+  /// Reads the private regions of all disks afresh. In the primary group it does what is due: what a crash
+  /// left is brought in order, disks that went are noted as missing, volumes come online or go, members that
+  /// were brought up to date or failed are noted.
+  void Observe(const std::vector<Attached>& disks);
+
+  [[nodiscard]] const std::vector<FoundGroup>& Groups() const { return groups_; }
+  /// The primary group, when any of its disks is there; else null.
+  [[nodiscard]] const FoundGroup* Primary() const;
+  /// The group and the member that a disk is; nulls for other disks.
+  struct Place {
+    const FoundGroup* group = nullptr;
+    const GroupMember* member = nullptr;
+  };
+  [[nodiscard]] Place Find(const std::string& disk_key) const;
+  /// True for a disk whose table says that it is dynamic and whose database cannot be used.
+  [[nodiscard]] bool IsUnreadable(const std::string& disk_key) const {
+    return unreadable_.contains(disk_key);
+  }
+  /// A volume of the primary group; null when there is none.
+  [[nodiscard]] const GroupVolume* FindVolume(const std::string& key) const;
+
+  /// Opens the disks of a group and loads it.
+  Outcome<OpenGroup> Open(const FoundGroup& group);
+  /// Gives the primary group the records that `change` makes of those it has, in one transaction. LDM_E_NO_DG
+  /// without a group.
+  using Change = std::function<StorageResult<ldm::Database>(OpenGroup& group)>;
+  Outcome<void> Update(const Change& change);
+
+  /// Brings the table entries of retained partitions into line with the records of the primary group, after a
+  /// volume that had some was deleted, split, or lost a mirror.
+  Outcome<void> Mend();
+
+  /// Names the primary group in the registry; nothing: there is none any more.
+  Outcome<void> SetPrimary(const std::optional<PrimaryDiskGroup>& group);
+
+ private:
+  struct Seen {
+    Attached disk;
+    std::unique_ptr<BlockDevice> device;
+    ldm::Member member;
+  };
+
+  std::map<Guid, std::vector<Seen>> ReadMembers(const std::vector<Attached>& disks);
+  void Add(const Guid& guid, std::vector<Seen> seen, bool primary);
+  // Brings the disks of the primary group in order when something is due; nothing when all is as it should
+  // be.
+  std::optional<ldm::DiskGroup> Maintain(const ldm::DiskGroup& inspected, std::vector<Seen>& seen);
+  FoundGroup Describe(const ldm::DiskGroup& group, const std::vector<Seen>& seen, bool primary);
+  void BringOnline(FoundGroup& group);
+  void NoteMembers(FoundGroup& group);
+  void TakeOthersOffline();
+  void Log(const std::string& text) const;
+
+  DiskSource& source_;
+  Registry& registry_;
+  std::function<void(const std::string&)> log_;
+  std::vector<FoundGroup> groups_;
+  std::set<std::string> unreadable_;
+  std::set<std::string> brought_online_;  ///< names of volumes
+  std::set<std::string> initializing_;    ///< names of volumes whose parity is being made
+  std::string failed_maintenance_;        ///< what was due when it failed, so that it is not tried on and on
+};
+
+}  // namespace dmrp::server

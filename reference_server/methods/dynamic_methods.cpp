@@ -1,0 +1,75 @@
+// VolumeClient: the methods that make and remove dynamic disks and volumes.
+#include "reference_server/methods/disk_conversion.hpp"
+#include "reference_server/methods/dynamic_volumes.hpp"
+#include "reference_server/methods/revision_rules.hpp"
+#include "reference_server/methods/volume_client.hpp"
+
+namespace dmrp::server {
+
+HRESULT VolumeClient::InitializeDisk(dcom::CallContext& call, const InitializeDiskRequest& request,
+                                     InitializeDiskReply& reply) {
+  return RunNotifiedTask(
+      call, "InitializeDisk", reply.tinfo, [&](const StorageModel::Operation& operation, bool& validated) {
+        return server::InitializeDiskEx(*server_, operation, request.diskId, PARTITIONSTYLE_MBR,
+                                        request.diskLastKnownState, validated);
+      });
+}
+
+HRESULT VolumeClient::InitializeDiskEx(dcom::CallContext& call, const InitializeDiskExRequest& request,
+                                       InitializeDiskExReply& reply) {
+  return RunNotifiedTask(call, "InitializeDiskEx", reply.tinfo,
+                         [&](const StorageModel::Operation& operation, bool& validated) {
+                           return server::InitializeDiskEx(*server_, operation, request.diskId, request.style,
+                                                           request.diskLastKnownState, validated);
+                         });
+}
+
+HRESULT VolumeClient::UninitializeDisk(dcom::CallContext& call, const UninitializeDiskRequest& request,
+                                       UninitializeDiskReply& reply) {
+  return StartTask(call, "UninitializeDisk", reply.tinfo, [&](const StorageModel::Operation&) {
+    return server::UninitializeDisk(*server_, request.diskId, request.diskLastKnownState);
+  });
+}
+
+HRESULT VolumeClient::CreateVolume(dcom::CallContext& call, const CreateVolumeRequest& request,
+                                   CreateVolumeReply& reply) {
+  return RunNotifiedTask(
+      call, "CreateVolume", reply.tinfo, [&](const StorageModel::Operation& operation, bool& validated) {
+        return server::CreateVolume(*server_, operation, RevisionOf(call), request, validated);
+      });
+}
+
+HRESULT VolumeClient::CreateVolumeAssignAndFormat(dcom::CallContext& call,
+                                                  const CreateVolumeAssignAndFormatRequest& request,
+                                                  CreateVolumeAssignAndFormatReply& reply) {
+  CreateVolumeAssignAndFormatExRequest extended;
+  extended.volumeSpec = request.volumeSpec;
+  extended.diskList = request.diskList;
+  extended.letter = request.letter;
+  extended.letterLastKnownState = request.letterLastKnownState;
+  extended.fsSpec = request.fsSpec;
+  extended.quickFormat = request.quickFormat;
+  return StartTask(
+      call, "CreateVolumeAssignAndFormat", reply.tinfo, [&](const StorageModel::Operation& operation) {
+        return server::CreateVolumeAssignAndFormat(*server_, operation, RevisionOf(call), extended);
+      });
+}
+
+HRESULT VolumeClient::CreateVolumeAssignAndFormatEx(dcom::CallContext& call,
+                                                    const CreateVolumeAssignAndFormatExRequest& request,
+                                                    CreateVolumeAssignAndFormatExReply& reply) {
+  return StartTask(
+      call, "CreateVolumeAssignAndFormatEx", reply.tinfo, [&](const StorageModel::Operation& operation) {
+        return server::CreateVolumeAssignAndFormat(*server_, operation, RevisionOf(call), request);
+      });
+}
+
+HRESULT VolumeClient::DeleteVolume(dcom::CallContext& call, const DeleteVolumeRequest& request,
+                                   DeleteVolumeReply& reply) {
+  return RunNotifiedTask(call, "DeleteVolume", reply.tinfo,
+                         [&](const StorageModel::Operation& operation, bool& validated) {
+                           return server::DeleteVolume(*server_, operation, request, validated);
+                         });
+}
+
+}  // namespace dmrp::server

@@ -1,0 +1,277 @@
+#include "reference_server/methods/methods_test_support.hpp"
+
+#include <algorithm>
+#include <string>
+
+namespace dmrp::server {
+namespace {
+
+using namespace std::string_literals;
+
+class DynamicVolumesTest : public MethodsTest {
+ protected:
+  void SetUp() override {
+    MethodsTest::SetUp();
+    MakeFile("c.img");
+    server->Refresh();
+    for (std::size_t i = 0; i < 3; ++i) {
+      const DISK_INFO_EX disk = Disk(i);
+      InitializeDiskReply reply;
+      ASSERT_EQ(client->InitializeDisk(late_call,
+                                       {.diskId = disk.id, .diskLastKnownState = disk.lastKnownState}, reply),
+                0);
+    }
+    TakeFrames();
+  }
+
+  DISK_SPEC Member(std::size_t index, LONGLONG length) {
+    const DISK_INFO_EX disk = Disk(index);
+    return {
+        .diskId = disk.id, .length = length, .needContiguous = true, .lastKnownState = disk.lastKnownState};
+  }
+  CreateVolumeRequest Request(VOLUMELAYOUT layout, LONGLONG length, std::vector<LONGLONG> members) {
+    CreateVolumeRequest request;
+    request.volumeSpec.layout = layout;
+    request.volumeSpec.length = length;
+    for (std::size_t i = 0; i < members.size(); ++i) {
+      request.diskList.push_back(Member(i, members[i]));
+    }
+    return request;
+  }
+  CreateVolumeReply Create(const CreateVolumeRequest& request) {
+    CreateVolumeReply reply;
+    reply.result = client->CreateVolume(late_call, request, reply);
+    return reply;
+  }
+  std::vector<VOLUME_INFO> Volumes() {
+    EnumVolumesReply reply;
+    EXPECT_EQ(client->EnumVolumes(late_call, {}, reply), 0);
+    return reply.LdmVolumeList;
+  }
+  VOLUME_INFO Volume(LdmObjectId id) {
+    for (const VOLUME_INFO& volume : Volumes()) {
+      if (volume.id == id) {
+        return volume;
+      }
+    }
+    ADD_FAILURE() << "no volume " << id;
+    return {};
+  }
+  std::vector<LdmObjectId> Members(LdmObjectId id) {
+    EnumVolumeMembersReply reply;
+    EXPECT_EQ(client->EnumVolumeMembers(late_call, {.volumeId = id}, reply), 0);
+    return reply.memberList;
+  }
+  HRESULT Delete(LdmObjectId id, bool force = false) {
+    DeleteVolumeReply reply;
+    return client->DeleteVolume(
+        late_call, {.volumeId = id, .force = force, .volumeLastKnownState = Volume(id).lastKnownState},
+        reply);
+  }
+  DRIVE_LETTER_INFO Letter(char16_t letter) {
+    EnumDriveLettersReply reply;
+    EXPECT_EQ(client->EnumDriveLetters(late_call, {}, reply), 0);
+    for (const DRIVE_LETTER_INFO& info : reply.driveLetterList) {
+      if (info.letter == letter) {
+        return info;
+      }
+    }
+    return {};
+  }
+  std::vector<FILE_SYSTEM_INFO> FileSystems() {
+    EnumLocalFileSystemsReply reply;
+    EXPECT_EQ(client->EnumLocalFileSystems(late_call, {}, reply), 0);
+    return reply.fileSystemList;
+  }
+};
+
+struct Layout {
+  VOLUMELAYOUT layout;
+  LONGLONG length;
+  std::vector<LONGLONG> members;
+};
+
+const std::vector<Layout>& AllLayouts() {
+  static const std::vector<Layout> kLayouts = {
+      {VOLUMELAYOUT_SIMPLE, 8 * kMiB, {8 * kMiB}},
+      {VOLUMELAYOUT_SPANNED, 12 * kMiB, {8 * kMiB, 4 * kMiB}},
+      {VOLUMELAYOUT_STRIPE, 12 * kMiB, {4 * kMiB, 4 * kMiB, 4 * kMiB}},
+      {VOLUMELAYOUT_MIRROR, 8 * kMiB, {8 * kMiB, 8 * kMiB}},
+      {VOLUMELAYOUT_RAID5, 8 * kMiB, {4 * kMiB, 4 * kMiB, 4 * kMiB}},
+  };
+  return kLayouts;
+}
+
+TEST_F(DynamicVolumesTest, EveryLayoutIsMadeOnTheDisksNamed) {
+  for (const Layout& layout : AllLayouts()) {
+    SCOPED_TRACE(layout.layout);
+    const CreateVolumeReply made = Create(Request(layout.layout, layout.length, layout.members));
+    ASSERT_EQ(made.result, 0);
+    EXPECT_EQ(made.tinfo.status, REQ_COMPLETED);
+    const VOLUME_INFO volume = Volume(made.tinfo.storageId);
+    EXPECT_EQ(volume.type, VOLUMETYPE_VM);
+    EXPECT_EQ(volume.layout, layout.layout);
+    EXPECT_EQ(volume.length, layout.length);
+    EXPECT_EQ(volume.status, VOLUME_STATUS_HEALTHY);
+    EXPECT_EQ(volume.fsId, 0);
+    EXPECT_EQ(volume.memberCount, layout.members.size());
+    const auto members = Members(volume.id);
+    ASSERT_EQ(members.size(), layout.members.size());
+    std::size_t found = 0;
+    for (std::size_t i = 0; i < layout.members.size(); ++i) {
+      for (const REGION_INFO_EX& region : Regions(Disk(i).id)) {
+        if (region.volId == volume.id) {
+          EXPECT_EQ(region.regionType, REGION_SUBDISK);
+          EXPECT_EQ(region.length, layout.members[i]);
+          EXPECT_EQ(region.status, REGIONSTATUS_OK);
+          EXPECT_EQ(region.mbr->partitionType, 0x42U);
+          EXPECT_NE(std::ranges::find(members, region.id), members.end());
+          ++found;
+        }
+      }
+    }
+    EXPECT_EQ(found, layout.members.size());
+  }
+  EXPECT_EQ(Volumes().size(), AllLayouts().size());
+}
+
+// The member is aligned, so that a small free region stays in front of it.
+TEST_F(DynamicVolumesTest, ClientsSeeDiskRegionsAndVolumeThenTheCompletion) {
+  const auto made = Create(Request(VOLUMELAYOUT_SIMPLE, 8 * kMiB, {8 * kMiB}));
+  ASSERT_EQ(made.result, 0);
+  const std::vector<Notification> items = sink->items;
+  EXPECT_EQ(TakeFrames(), "disk* region+ region* region+ volume+ task*");
+  const auto* task = std::get_if<TASK_INFO>(&items.back().object);
+  ASSERT_NE(task, nullptr);
+  EXPECT_EQ(task->id, made.tinfo.id);
+  EXPECT_EQ(task->status, REQ_COMPLETED);
+  ASSERT_EQ(Delete(made.tinfo.storageId), 0);
+  EXPECT_EQ(TakeFrames(), "disk* region- region- region* volume- task*");
+  EXPECT_TRUE(Volumes().empty());
+}
+
+TEST_F(DynamicVolumesTest, RefusesWhatTheDisksCannotHoldAndChangesNothing) {
+  const View before = Look();
+  const auto with = [&](auto change) {
+    CreateVolumeRequest request = Request(VOLUMELAYOUT_SIMPLE, 8 * kMiB, {8 * kMiB});
+    change(request);
+    return Create(request).result;
+  };
+  EXPECT_EQ(with([](auto& r) { r.diskList.clear(); }), E_INVALIDARG);
+  EXPECT_EQ(with([](auto& r) { r.diskList[0].diskId = 12345; }), LDM_E_DISK_NOT_FOUND);
+  EXPECT_EQ(with([](auto& r) { ++r.diskList[0].lastKnownState; }), LDM_E_OBJECT_STALED);
+  EXPECT_EQ(with([](auto& r) { r.volumeSpec.layout = VOLUMELAYOUT_PARTITION; }), LDM_E_INVALID_FIELD);
+  EXPECT_EQ(with([](auto& r) { r.volumeSpec.length = -512; }), LDM_E_NEG_SIZE);
+  EXPECT_EQ(with([](auto& r) { r.volumeSpec.length -= 256; }), E_INVALIDARG);
+  EXPECT_EQ(with([](auto& r) { r.diskList[0].length = 0; }), LDM_E_NEG_SIZE);
+  EXPECT_EQ(with([](auto& r) { r.diskList[0].length += 1; }), E_INVALIDARG);
+  EXPECT_EQ(Look(), before);
+  EXPECT_LT(with([](auto& r) { r.volumeSpec.layout = VOLUMELAYOUT_RAID5; }), 0);
+  EXPECT_LT(with([](auto& r) { r.volumeSpec.length = r.diskList[0].length = 4096 * kMiB; }), 0);
+  EXPECT_EQ(TakeFrames(), "task* task*");
+  EXPECT_TRUE(Volumes().empty());
+}
+
+TEST_F(DynamicVolumesTest, ABasicDiskIsNoGroundForAVolume) {
+  MakeFile("removable.img");
+  UninitializeDiskReply reply;
+  const DISK_INFO_EX disk = Disk(2);
+  ASSERT_EQ(client->UninitializeDisk(late_call,
+                                     {.diskId = disk.id, .diskLastKnownState = disk.lastKnownState}, reply),
+            0);
+  sink->AwaitEnd(reply.tinfo.id);
+  CreateVolumeRequest request;
+  request.volumeSpec.layout = VOLUMELAYOUT_SIMPLE;
+  request.volumeSpec.length = kMiB;
+  request.diskList = {Member(2, kMiB)};
+  EXPECT_EQ(Create(request).result, LDM_E_NOTVMDISK);
+}
+
+TEST_F(DynamicVolumesTest, ADiskWithAVolumeStaysDynamic) {
+  ASSERT_EQ(Create(Request(VOLUMELAYOUT_SIMPLE, 8 * kMiB, {8 * kMiB})).result, 0);
+  UninitializeDiskReply reply;
+  const DISK_INFO_EX disk = Disk();
+  EXPECT_EQ(client->UninitializeDisk(late_call,
+                                     {.diskId = disk.id, .diskLastKnownState = disk.lastKnownState}, reply),
+            LDM_E_NOT_EMPTY);
+}
+
+TEST_F(DynamicVolumesTest, EveryLayoutIsFormattedAndGetsItsLetter) {
+  char16_t letter = u'P';
+  for (const Layout& layout : AllLayouts()) {
+    SCOPED_TRACE(layout.layout);
+    const CreateVolumeRequest base = Request(layout.layout, layout.length, layout.members);
+    CreateVolumeAssignAndFormatRequest request;
+    request.volumeSpec = base.volumeSpec;
+    request.diskList = base.diskList;
+    request.letter = letter;
+    request.letterLastKnownState = Letter(letter).lastKnownState;
+    request.fsSpec.fsType = FSTYPE_FAT;
+    request.fsSpec.label = u"VOL\0"s;
+    request.quickFormat = true;
+    CreateVolumeAssignAndFormatReply reply;
+    ASSERT_EQ(client->CreateVolumeAssignAndFormat(late_call, request, reply), 0);
+    EXPECT_EQ(reply.tinfo.status, REQ_STARTED);
+    EXPECT_EQ(sink->AwaitEnd(reply.tinfo.id).status, REQ_COMPLETED);
+    const VOLUME_INFO volume = Volume(reply.tinfo.storageId);
+    EXPECT_EQ(volume.status, VOLUME_STATUS_HEALTHY);
+    EXPECT_EQ(volume.vflags, 0U);
+    EXPECT_EQ(Letter(letter).storageId, volume.id);
+    const auto systems = FileSystems();
+    const auto found = std::ranges::find(systems, volume.id, &FILE_SYSTEM_INFO::storageId);
+    ASSERT_NE(found, systems.end());
+    EXPECT_EQ(found->id, volume.fsId);
+    EXPECT_EQ(found->fsType, FSTYPE_FAT);
+    EXPECT_EQ(found->label, u"VOL\0"s);
+    ++letter;
+  }
+  ASSERT_EQ(Delete(Letter(u'P').storageId), 0);
+  EXPECT_FALSE(Letter(u'P').isUsed);
+}
+
+TEST_F(DynamicVolumesTest, ALetterThatIsTakenKeepsAVolumeFromBeingMade) {
+  const CreateVolumeRequest base = Request(VOLUMELAYOUT_SIMPLE, 8 * kMiB, {8 * kMiB});
+  CreateVolumeAssignAndFormatRequest request;
+  request.volumeSpec = base.volumeSpec;
+  request.diskList = base.diskList;
+  request.letter = u'P';
+  request.letterLastKnownState = Letter(u'P').lastKnownState + 1;
+  request.fsSpec.fsType = FSTYPE_FAT;
+  request.quickFormat = true;
+  CreateVolumeAssignAndFormatReply reply;
+  EXPECT_EQ(client->CreateVolumeAssignAndFormat(late_call, request, reply), LDM_E_OBJECT_STALED);
+  request.letter = u'1';
+  EXPECT_EQ(client->CreateVolumeAssignAndFormat(late_call, request, reply), LDM_E_NORECORD);
+  EXPECT_TRUE(Volumes().empty());
+}
+
+TEST_F(DynamicVolumesTest, AMirrorLosesItsRedundancyWithADiskAndASimpleVolumeFails) {
+  const auto mirror = Create(Request(VOLUMELAYOUT_MIRROR, 8 * kMiB, {8 * kMiB, 8 * kMiB}));
+  ASSERT_EQ(mirror.result, 0);
+  CreateVolumeRequest simple;
+  simple.volumeSpec.layout = VOLUMELAYOUT_SIMPLE;
+  simple.volumeSpec.length = kMiB;
+  simple.diskList = {Member(1, kMiB)};
+  const auto lost = Create(simple);
+  ASSERT_EQ(lost.result, 0);
+  std::filesystem::remove(folder / "b.img");
+  server->Refresh();
+  EXPECT_EQ(Volume(mirror.tinfo.storageId).status, VOLUME_STATUS_FAILED_REDUNDANCY);
+  EXPECT_EQ(Volume(lost.tinfo.storageId).status, VOLUME_STATUS_FAILED);
+  EXPECT_EQ(Members(mirror.tinfo.storageId).size(), 2U);
+}
+
+TEST_F(DynamicVolumesTest, AVolumeHasADeviceNameAndAMountName) {
+  const auto made = Create(Request(VOLUMELAYOUT_RAID5, 8 * kMiB, {4 * kMiB, 4 * kMiB, 4 * kMiB}));
+  ASSERT_EQ(made.result, 0);
+  GetVolumeDeviceNameReply name;
+  ASSERT_EQ(client->GetVolumeDeviceName(late_call, {._volumeId = made.tinfo.storageId}, name), 0);
+  EXPECT_TRUE(name.pwszVolumeDevice.starts_with(u"\\Device\\"));
+  EXPECT_TRUE(name.pwszVolumeDevice.ends_with(u'\0'));
+  GetVolumeMountNameReply mount;
+  ASSERT_EQ(client->GetVolumeMountName(late_call, {.volumeId = made.tinfo.storageId}, mount), 0);
+  EXPECT_TRUE(mount.mountName.starts_with(u"\\\\?\\Volume{"));
+}
+
+}  // namespace
+}  // namespace dmrp::server
