@@ -95,6 +95,13 @@ Difference Compare(const Database& before, const Database& after) {
       if (difference.written.contains(subdisk.id)) difference.written.insert(subdisk.diskId);
     }
   }
+  // libldm puts the extents of a span together in the order of their slots, so they are written together.
+  for (const PlexRecord& plex : after.plexes) {
+    const auto extents = after.SubdisksOf(plex.id);
+    const auto written = [&](const SubdiskRecord* one) { return difference.written.contains(one->id); };
+    if (plex.layout != PlexLayout::kConcat || std::ranges::none_of(extents, written)) continue;
+    for (const SubdiskRecord* one : extents) difference.written.insert(one->id);
+  }
   for (const auto& [id, record] : old_records) {
     if (difference.written.contains(id) || !new_records.contains(id)) difference.replaced.push_back(id);
   }
@@ -120,6 +127,9 @@ Result<void> InWritingOrder(const Database& database, const std::unordered_set<O
     one(volume);
     for (const PlexRecord* plex : plexes[volume.id]) {
       one(*plex);
+      std::ranges::stable_sort(subdisks[plex->id], {}, [](const SubdiskRecord* subdisk) {
+        return std::pair(subdisk->column, subdisk->offset);
+      });
       for (const SubdiskRecord* subdisk : subdisks[plex->id]) one(*subdisk);
     }
   }
