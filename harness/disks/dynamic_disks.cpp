@@ -85,8 +85,9 @@ Result<DynamicDiskSet> UnpackWindowsDisks(const std::filesystem::path& folder) {
     return Fail(ErrorKind::kUnavailable, fmt::format("neither $DMRP_LDM_FIXTURES nor {} is there", kArchive));
   }
   Launcher launcher;
-  if (auto done = RunTool(launcher, {"tar", "-C", folder.string(), "-xJf", archive->string()}, "",
-                          folder / "windows");
+  if (auto done =
+          RunTool(launcher, {"tar", "-C", folder.string(), "--no-same-owner", "-xJf", archive->string()}, "",
+                  folder / "windows");
       !done) {
     return tl::unexpected(done.error());
   }

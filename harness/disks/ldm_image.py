@@ -52,6 +52,7 @@ from ldm_structures import (
 GROUPS = pathlib.Path(__file__).parent / "dynamic_groups.toml"
 TIME = 0x01DA0000_00000000  # FILETIME, late in September 2023
 REGION = 1 << 20  # bytes of the private region
+CONFIG_BYTES, LOG_BYTES = 1481 * SECTOR, 224 * SECTOR
 ALIGNMENT = 128  # blocks: 64 KiB, of the 2008 style
 
 
@@ -76,8 +77,9 @@ class Places:
     def of(cls, sector: int, windows_2003: bool) -> Places:
         if sector == 512:
             return cls((1, 2046) if windows_2003 else (2, 2045), (17, 1481), (1498, 224), 1856, 2048)
-        # Larger sectors: no real disk is known; the same megabyte, with TOCs in its second and last but two sector.
-        return cls((1, 253), (3, 185), (188, 28), 232, 256)
+        # Larger sectors: no real disk is known; the same megabyte, with TOCs in its second and last but two sector,
+        # and room for the same database, so that a group may have members of both kinds.
+        return cls((1, 253), (3, -(-CONFIG_BYTES // sector)), (189, -(-LOG_BYTES // sector)), 232, 256)
 
 
 @dataclass
@@ -131,13 +133,7 @@ class GroupMaker:
             disk.msr = size_of(entry.get("msr", "32M" if disk.size > 48 << 20 else "0")) // disk.sector
             self._lay_out(disk)
             self.disks.append(disk)
-        if len({disk.sector for disk in self.disks}) > 1:
-            raise ValueError("members of one description have one sector size: their databases differ in length")
-        self.places = Places.of(self.disks[0].sector, self.windows_2003)
-        sector = self.disks[0].sector
-        self.database = GroupDatabase(
-            self.name, self.guid, self.windows_2003, self.places.config[1] * sector, self.places.log[1] * sector, TIME
-        )
+        self.database = GroupDatabase(self.name, self.guid, self.windows_2003, CONFIG_BYTES, LOG_BYTES, TIME)
         self.history: list[State] = []  # at rest, after each transaction
         self.retained: list[tuple[Disk, int, int]] = []  # (disk, start, length) in sectors
         self.numbers = 4 if self.windows_2003 else 0
@@ -215,6 +211,8 @@ class GroupMaker:
     def volume_records(self, entry: dict) -> tuple[list[Record], list[Disk]]:
         """The volume, its plexes each with their subdisks, and the disks that they lie on."""
         kind = entry["kind"]
+        if kind not in ("simple", "spanned", "striped", "mirror", "raid5"):
+            raise ValueError(f"there are no {kind} volumes")
         parts = entry.get("extents") or [{"disk": name} for name in entry["disks"]]
         disks = [self.disk(part["disk"]) for part in parts]
         stripe = entry.get("stripe", 128)
@@ -331,18 +329,19 @@ class GroupMaker:
     # ---- images ----
 
     def _privhead(self, disk: Disk) -> PrivHead:
+        places = Places.of(disk.sector, self.windows_2003)
         return PrivHead(
             minor=11 if self.windows_2003 else 12, time=TIME, sequence=5 if self.windows_2003 else 1,
-            primary=self.places.total - 1, backup=self.places.backup, disk_guid=disk.guid.encode(),
+            primary=places.total - 1, backup=places.backup, disk_guid=disk.guid.encode(),
             group_guid=self.guid.encode(), group_name=self.name.encode(), sector_bytes=disk.sector,
             public_start=disk.public[0], public_size=disk.public[1], private_start=disk.private,
-            private_size=self.places.total, toc_primary=self.places.toc[0], toc_secondary=self.places.toc[1],
-            config_size=self.places.config[1], log_size=self.places.log[1],
+            private_size=places.total, toc_primary=places.toc[0], toc_secondary=places.toc[1],
+            config_size=places.config[1], log_size=places.log[1],
             boot_signature=int.from_bytes(self._digest("host")[:4], "big"),
         )  # fmt: skip
 
-    def _toc(self, sequence: int, log_flags: int = 0) -> bytes:
-        places = self.places
+    @staticmethod
+    def _toc(places: Places, sequence: int, log_flags: int = 0) -> bytes:
         return Toc(sequence=sequence, regions=[
             TocRegion(b"config", 0, *places.config), TocRegion(b"log", log_flags, *places.log)
         ]).pack()  # fmt: skip
@@ -388,13 +387,14 @@ class GroupMaker:
                 return (disk.private + relative) * disk.sector
 
             self._write_table(disk, write)
-            head, places, state = self._privhead(disk).pack(), self.places, self.state_for(disk)
+            head, state = self._privhead(disk).pack(), self.state_for(disk)
+            places = Places.of(disk.sector, self.windows_2003)
             pair = (at(places.toc[0]), at(places.toc[1]))
             for place in pair:
-                write(place, self._toc(5 if self.windows_2003 else 1))
+                write(place, self._toc(places, 5 if self.windows_2003 else 1))
             if self.windows_2003:
                 for place in (at(2), at(places.total - 3)) if disk.sector == 512 else (at(0), at(places.total - 2)):
-                    write(place, self._toc(4, log_flags=8))
+                    write(place, self._toc(places, 4, log_flags=8))
             write(at(places.config[0]), state.config)
             write(at(places.log[0]), state.log)
             copies = {"privhead-backup": at(places.backup), "privhead-primary": at(places.total - 1)}

@@ -150,6 +150,17 @@ TEST_F(DynamicReaders, ReadLargeSectorsWithoutLibldm) {
   EXPECT_EQ(table->layout.partitions[0].name, "LDM metadata partition");
 }
 
+TEST_F(DynamicReaders, ReadMembersOfBothSectorSizesInOneGroup) {
+  const auto images = Make("foreign-mixed");
+  const DynamicObservation seen = Seen(images);
+  ASSERT_THAT(seen.layout.groups, SizeIs(1));
+  EXPECT_THAT(seen.layout.problems, IsEmpty());
+  EXPECT_EQ(seen.layout.groups[0].FindDisk("Disk2")->sector_bytes, 4096U);
+  EXPECT_EQ(seen.layout.groups[0].FindDisk("Disk2")->data_start, 63 * 4096U);
+  EXPECT_EQ(seen.layout.groups[0].FindDisk("Disk4")->sector_bytes, 512U);
+  EXPECT_THAT(Broken(images, {.complete = true}), IsEmpty());
+}
+
 TEST_F(DynamicReaders, ReadAroundDamagedCopiesThatLibldmNeeds) {
   const DynamicObservation seen = Seen(Make("foreign-damaged"));
   EXPECT_THAT(seen.layout.groups.at(0).volumes, SizeIs(1));

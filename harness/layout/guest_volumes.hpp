@@ -1,5 +1,5 @@
-// Volumes and partitions as the kernel of a guest has them: a witness of its own for MBR disks with an LDM
-// database, of any sector size, and the way to write patterns through a volume's device.
+// Volumes and partitions as the kernel of a guest has them: a witness of its own for MBR disks of 512-octet
+// sectors with an LDM database, and the way to write patterns through a volume's device.
 //
 //   auto seen = ReadKernelPartitions(guest.agent(), attached.guest_device);
 //   EXPECT_THAT(Dissents(group, "Disk1", *seen), IsEmpty());

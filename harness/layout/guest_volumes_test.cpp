@@ -62,6 +62,17 @@ TEST_F(GuestVolumes, KernelReadsWhatLibldmCannot) {
   EXPECT_THAT(KernelDissents(guest, 0), IsEmpty());
 }
 
+/// The parser looks for PRIVHEAD at octet 3072, whatever the sectors: such disks are for other witnesses.
+TEST_F(GuestVolumes, KernelKnowsNoDatabaseInLargeSectors) {
+  Guest guest = Started(Bare());
+  Attach(guest, Made("foreign-simple-4kn"));
+  EXPECT_THAT(KernelDissents(guest, 0), Not(IsEmpty()));
+  const auto kernel = ReadKernelPartitions(guest.agent(), devices_[0]);
+  ASSERT_TRUE(kernel.has_value()) << kernel.error().ToString();
+  ASSERT_THAT(kernel->partitions, SizeIs(1)) << "the entry of type 42 as it stands in the table";
+  EXPECT_EQ(kernel->partitions[0].start, 63 * 4096U);
+}
+
 TEST_F(GuestVolumes, KernelRefusesAnOpenTransaction) {
   Guest guest = Started(Bare());
   Attach(guest, Made("foreign-rollback"));

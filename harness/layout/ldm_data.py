@@ -47,6 +47,11 @@ def _xor(pieces: tuple[bytes, ...]) -> int:
     return total
 
 
+def _readable(disk, start: int, size: int) -> bool:
+    """Whether the disk is there and the run on it; where it is not, I57 tells."""
+    return disk is not None and disk.byte_of(start) + size * SECTOR <= disk.image.size
+
+
 def check_data(database: Database, disks: dict, report) -> None:
     """Compares what has all of its members among `disks` (by GUID); report(number, text)."""
     for volume in database.of(VOLUME):
@@ -59,7 +64,7 @@ def check_data(database: Database, disks: dict, report) -> None:
             members = [runs[0] if runs else [] for runs in whole] if all(whole) else None
         else:
             continue
-        if not members or any(run[0] not in disks or not disks[run[0]].head for runs in members for run in runs):
+        if not members or not all(_readable(disks.get(guid), start, size) for runs in members for guid, start, size in runs):
             continue
         for index, pieces in enumerate(zip(*(_chunks(runs, disks) for runs in members))):
             if layouts == {RAID5} and _xor(pieces):

@@ -27,7 +27,7 @@ import ldm_tables as tables  # noqa: E402
 from ldm_data import check_data  # noqa: E402
 from ldm_records import FILETIME_1996, FILETIME_2150, check_records  # noqa: E402
 from ldm_structures import (  # noqa: E402
-    DISK, HOST_GUID, PLEX, SECTOR, SUBDISK, VOLUME, Database, LogPage, PrivHead, Toc, checksum, text,
+    DISK, HOST_GUID, PLEX, SECTOR, SLOT, SUBDISK, VOLUME, Database, LogPage, PrivHead, Toc, checksum, text,
 )  # fmt: skip
 
 OEM_TYPES = {0x12, 0x27, 0x84, 0xA0, 0xDE, 0xFE}
@@ -144,9 +144,14 @@ class DynamicDisk:
     def blocks(self) -> int:
         return self.image.sector_bytes // SECTOR
 
+    @property
+    def region_sectors(self) -> int:
+        """Of a private region as it should be, whatever PRIVHEAD says."""
+        return (1 << 20) // self.image.sector_bytes
+
     def head_places(self) -> dict[str, int]:
         """Where the copies belong, in sectors: by the table and the size of the disk alone."""
-        region = (1 << 20) // self.image.sector_bytes
+        region = self.region_sectors
         start = self.metadata.first if self.is_gpt and self.metadata else self.image.sectors - region
         size = self.metadata.length if self.is_gpt and self.metadata else region
         primary = start + size - 1
@@ -348,7 +353,7 @@ class DynamicDisk:
         self._check_places(config, log, pair)
         if (head.configs, head.logs, head.config_size, head.log_size) != (1, 1, config.size, log.size):
             self.find(22, f"{head.configs} of {head.config_size}, {head.logs} of {head.log_size}")
-        if max(config.start + config.size, log.start + log.size) > head.private_size:
+        if max(config.start + config.size, log.start + log.size) > min(head.private_size, self.region_sectors):
             return
         self.config = self.relative(config.start, config.size)
         self.log = self.relative(log.start, log.size)
@@ -389,7 +394,7 @@ class DynamicDisk:
         if not inside:
             return
         headers |= {*pair, *self._other_tocs(pair)}
-        for sector in range(self.head.private_size):
+        for sector in range(min(self.head.private_size, self.region_sectors)):
             if sector in config_range or sector in log_range:
                 continue
             skip = SECTOR if sector in headers else 0
@@ -492,7 +497,8 @@ class Checker:
     def _check_group(self, members: list[DynamicDisk]) -> None:
         group = text(members[0].head.group_name)
         whole = [disk for disk in members if disk.database]
-        if len({(disk.config, disk.log) for disk in whole}) > 1:
+        contents = {(disk.config[: disk.database.header.slots * SLOT], disk.log.rstrip(b"\0")) for disk in whole}
+        if len(contents) > 1:
             self.report(61, group, "they differ between " + ", ".join(disk.name for disk in whole))
         for name in ("group_name", "host_guid", "boot_signature"):
             if len({getattr(disk.head, name) for disk in members}) > 1:

@@ -25,7 +25,8 @@ class RecordChecker:
         self.head = disk.head
         self.database = disk.database
         self.header = disk.database.header
-        self.size = len(disk.config)
+        self.config = disk.config
+        self.sector = disk.image.sector_bytes
         self.degraded = degraded
         self.volumes, self.plexes, self.subdisks, self.disks, self.groups = (
             disk.database.of(kind) for kind in (VOLUME, PLEX, SUBDISK, DISK, GROUP)
@@ -48,9 +49,11 @@ class RecordChecker:
 
     def _header(self) -> None:
         header = self.header
-        format_ = (header.magic, header.major, header.minor, header.slot_bytes, header.header_bytes, header.slots)
-        if format_ != (b"VMDB", 4, 10, SLOT, 512, self.size // SLOT):
-            self.find(31, f"{format_} in {self.size} bytes")
+        format_ = (header.magic, header.major, header.minor, header.slot_bytes, header.header_bytes)
+        # In sectors of more than 512 bytes a part of the last one may be left over.
+        slack = self.config[header.slots * SLOT :]
+        if format_ != (b"VMDB", 4, 10, SLOT, 512) or header.slots * SLOT > len(self.config) or len(slack) >= self.sector or any(slack):
+            self.find(31, f"{format_} and {header.slots} slots in {len(self.config)} bytes")
         if header.status != 1 or header.committed != header.pending or header.committed < 1:
             self.find(32, f"status {header.status}, committed {header.committed}, pending {header.pending}")
         if (header.group_name, header.group_guid) != (self.head.group_name, self.head.group_guid):
