@@ -164,6 +164,10 @@ TEST(DiskRegistry, CountsLieInsideTheirPart) {
   EXPECT_EQ(KindOf(With16(Mirror(), 168, 2)), ErrorKind::kMalformed) << "sets";
   EXPECT_EQ(KindOf(With16(Mirror(), 172, 3)), ErrorKind::kMalformed) << "members";
   EXPECT_EQ(KindOf(With16(Mirror(), 172, 0xFFFF)), ErrorKind::kMalformed);
+  EXPECT_EQ(KindOf(With(Mirror(), 16, 123)), ErrorKind::kMalformed) << "the last partition ends in the sets";
+  Bytes tail = With(Mirror(), 24, 47);
+  tail.resize(tail.size() + 16);
+  EXPECT_EQ(KindOf(tail), ErrorKind::kMalformed) << "the last member ends behind the sets";
 }
 
 TEST(DiskRegistry, AMemberLeadsToAPartition) {

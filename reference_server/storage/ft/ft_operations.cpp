@@ -365,6 +365,18 @@ StorageResult<FtChange> AssignLetter(const DiskRegistry& registry, std::span<con
   return std::move(work->change);
 }
 
+std::vector<PartitionChange> TypesFor(const FtVolume& volume, std::uint8_t plain) {
+  std::vector<PartitionChange> changes;
+  for (const FtMember& member : volume.members) {
+    if (!member.disk) continue;
+    const std::uint8_t type = MarkedType(plain, member.health == FtMemberHealth::kOrphaned);
+    if (type != member.partitionType) {
+      changes.push_back({*member.disk, member.start, member.partitionKind, type});
+    }
+  }
+  return changes;
+}
+
 std::vector<PartitionChange> Mend(const DiskRegistry& registry, std::span<const FtDisk> disks) {
   std::vector<PartitionChange> changes;
   for (const FtVolume& volume : ReadFtSets(registry, disks).volumes) {

@@ -48,8 +48,8 @@ struct Replacement {
   std::uint64_t start = 0;
 };
 
-// `set` is FtVolume::index. All refuse with kNotFound when there is no such set, kInconsistent when a problem
-// of the set blocks changes, and kFtWrongSet when the operation is none of that type's.
+// `set` is FtVolume::index. All refuse with kNotFound when there is no such set, kFtInconsistent when a
+// problem of the set blocks changes, and kFtWrongSet when the operation is none of that type's.
 
 /// Deletes the set and the partitions of its members that are present (3.2.4.4.1.12).
 StorageResult<FtChange> DeleteSet(const DiskRegistry& registry, std::span<const FtDisk> disks,
@@ -92,6 +92,10 @@ StorageResult<FtChange> OrphanMember(const DiskRegistry& registry, std::span<con
 /// Gives the set a letter ('A' to 'Z') or none, in the record.
 StorageResult<FtChange> AssignLetter(const DiskRegistry& registry, std::span<const FtDisk> disks,
                                      std::size_t set, std::optional<char> letter);
+
+/// The changes after which all members that are present have the type of a file system (MbrTypeOf) and their
+/// bits: for a set that was formatted.
+[[nodiscard]] std::vector<PartitionChange> TypesFor(const FtVolume& volume, std::uint8_t plain);
 
 /// The changes after which the partition types go with the record: of members of sets that no problem blocks,
 /// and of partitions that the record lists as plain ones. Empty when all is as it should be.

@@ -276,6 +276,21 @@ TEST_F(FtOperations, AReplacementTakesThePlaceOfAMissingMember) {
   CheckWritable();
 }
 
+TEST_F(FtOperations, AReplacementInFrontOfOtherMembersDoesNotMoveThem) {
+  const auto mirror = Mirror();
+  const Region spare = system.AddPartition(3, 4 * kMiB);
+  const auto stripe = system.AddSet(FtType::kStripe, {{3, kMiB}, {2, kMiB}});
+  const auto before = ToText(system.Volume(stripe));
+  Orphan(mirror, 0);
+  const auto change = ReplaceMember(system.record, system.Present(), mirror, {3, spare.start});
+  ASSERT_TRUE(change) << change.error().ToString();
+  system.Take(*change);
+  EXPECT_EQ(ToText(system.Volume(stripe)), before);
+  EXPECT_THAT(system.Volume(stripe).problems, IsEmpty());
+  EXPECT_THAT(system.Volume(mirror).problems, IsEmpty());
+  CheckWritable();
+}
+
 TEST_F(FtOperations, ABiggerReplacementOfTheSmallestMemberDoesNotMakeTheSetLonger) {
   const auto parity = system.AddSet(FtType::kStripeWithParity, {{0, 4 * kMiB}, {1, 6 * kMiB}, {2, 6 * kMiB}});
   Orphan(parity, 0);
@@ -354,6 +369,19 @@ TEST_F(FtOperations, ALetterIsThatOfAllMembers) {
   ASSERT_TRUE(change);
   system.Take(*change);
   EXPECT_EQ(system.Volume(parity).letter, std::nullopt);
+}
+
+TEST_F(FtOperations, AFormattedSetHasTheTypeOfItsFileSystemAndItsBits) {
+  const auto parity = Parity();
+  Orphan(parity, 1);
+  for (const PartitionChange& change : TypesFor(system.Volume(parity, {2}), 0x0B)) {
+    ASSERT_TRUE(Apply(system.disks[change.disk], change));
+  }
+  EXPECT_EQ(system.TypeAt(0, kFirst), 0x8B);
+  EXPECT_EQ(system.TypeAt(1, kFirst), 0xCB);
+  EXPECT_EQ(system.TypeAt(2, kFirst), 0x87) << "was away";
+  EXPECT_THAT(system.Volume(parity).problems, IsEmpty());
+  EXPECT_THAT(TypesFor(system.Volume(parity, {2}), 0x0B), IsEmpty());
 }
 
 TEST_F(FtOperations, MendLeavesAloneWhatTheRecordDoesNotKnow) {

@@ -132,6 +132,16 @@ TEST(FtSets, TwoDisksOfOneSignatureAreNoMember) {
   EXPECT_EQ(system.Volume(0).status, FtStatus::kFailedRedundancy);
 }
 
+TEST(FtSets, GptDisksHaveNoMembersWhateverTheirProtectiveMbrSays) {
+  FtSystem system(2);
+  system.AddSet(FtType::kMirror, {{0, 4 * kMiB}, {1, 4 * kMiB}});
+  auto disks = system.Present();
+  disks[1].layout.style = PartitionStyle::kGpt;
+  const FtVolume volume = ReadFtSets(system.record, disks).volumes[0];
+  EXPECT_EQ(volume.members[1].health, FtMemberHealth::kMissing);
+  EXPECT_THAT(volume.problems, IsEmpty());
+}
+
 TEST(FtSets, TypesThatDoNotGoWithTheStateAreTold) {
   FtSystem system(2);
   system.AddSet(FtType::kMirror, {{0, 4 * kMiB}, {1, 4 * kMiB}});
