@@ -1,45 +1,27 @@
 #include "reference_server/platform/forced_unmount.hpp"
 
-#include "reference_server/platform/file_descriptor.hpp"
+#include "reference_server/platform/process_watch.hpp"
 #include "reference_server/platform/sysfs.hpp"
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
-#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <sstream>
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <poll.h>
 #include <sys/mount.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 namespace dmrp::server {
 namespace fs = std::filesystem;
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr auto kTermGrace = std::chrono::seconds(10);  // to write out what a file system in user space holds
 constexpr auto kKillGrace = std::chrono::seconds(5);
 constexpr int kAttempts = 3;  // processes may open files while others are being ended
-
-/// The numbers of all processes but the first and this one.
-std::vector<pid_t> OtherProcesses(const SystemRoots& roots) {
-  std::vector<pid_t> processes;
-  for (const std::string& name : ListDirectory(roots.proc)) {
-    const auto pid = ParseDecimal(name);
-    if (pid && *pid > 1 && static_cast<pid_t>(*pid) != ::getpid()) {
-      processes.push_back(static_cast<pid_t>(*pid));
-    }
-  }
-  return processes;
-}
 
 std::string TargetOf(const fs::path& link) {
   std::error_code error;
@@ -111,25 +93,12 @@ std::vector<pid_t> Daemons(const fs::path& node, const SystemRoots& roots) {
 
 /// Signals processes and waits for their ends; returns those that are still there after `grace`.
 std::vector<pid_t> End(const std::vector<pid_t>& processes, int signal, std::chrono::milliseconds grace) {
-  std::vector<std::pair<pid_t, FileDescriptor>> ending;
-  for (const pid_t pid : processes) {
-    FileDescriptor fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-    if (fd && ::syscall(SYS_pidfd_send_signal, fd.Get(), signal, nullptr, 0) == 0) {
-      ending.emplace_back(pid, std::move(fd));
-    }
+  ProcessWatch watch(processes);
+  watch.Signal(signal);
+  const auto deadline = std::chrono::steady_clock::now() + grace;
+  while (watch.AwaitEnd(deadline)) {
   }
-  std::vector<pid_t> left;
-  const auto deadline = Clock::now() + grace;
-  for (const auto& [pid, fd] : ending) {
-    pollfd waited{.fd = fd.Get(), .events = POLLIN, .revents = 0};
-    int ready = -1;
-    do {
-      const auto rest = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
-      ready = ::poll(&waited, 1, static_cast<int>(std::max<std::int64_t>(0, rest.count())));
-    } while (ready < 0 && errno == EINTR);
-    if (ready <= 0) left.push_back(pid);
-  }
-  return left;
+  return watch.Left();
 }
 
 Result<void> Detach(const std::vector<DeviceMount>& mounts) {

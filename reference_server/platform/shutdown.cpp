@@ -1,5 +1,7 @@
 #include "reference_server/platform/shutdown.hpp"
 
+#include "reference_server/platform/process_watch.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -8,7 +10,6 @@
 #include <cstdio>
 #include <memory>
 #include <string_view>
-#include <thread>
 
 #include <linux/capability.h>
 #include <mntent.h>
@@ -23,7 +24,6 @@ namespace {
 
 // How long other processes get to end by themselves, as file systems in user space must to be written out.
 constexpr auto kGrace = std::chrono::seconds(3);
-constexpr auto kPoll = std::chrono::milliseconds(20);
 
 // Calls `each(source, mount point)` for the lines of a table of mounts or of swap space.
 template <typename Each>
@@ -69,10 +69,11 @@ std::vector<std::string> BlockMountPoints(const SystemRoots& roots) {
 Result<void> ShutDownMachine(ShutdownKind kind) {
   ::sync();
   const bool idle = UnmountAll();
+  ProcessWatch others(OtherProcesses());
   ::kill(-1, SIGTERM);
   const auto deadline = std::chrono::steady_clock::now() + kGrace;
-  while (!idle && !UnmountAll() && std::chrono::steady_clock::now() < deadline) {
-    std::this_thread::sleep_for(kPoll);
+  // With each process that ends a file system may have lost its last user.
+  while (!idle && !UnmountAll() && others.AwaitEnd(deadline)) {
   }
   ::kill(-1, SIGKILL);
   ForEachEntry("/proc/swaps", [](std::string_view source, const std::string& /*kind*/) {
