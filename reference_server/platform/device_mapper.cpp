@@ -10,6 +10,8 @@
 #include <cstring>
 #include <optional>
 #include <span>
+#include <system_error>
+#include <tuple>
 #include <utility>
 
 #include <fcntl.h>
@@ -244,7 +246,14 @@ Result<MappedDevice> DeviceMapper::Create(std::string_view name, std::string_vie
                                fmt::format("creating {}", name));
   if (!created) return tl::unexpected(created.error());
   auto device = LoadAndResume(*control, name, table, read_only);
-  if (!device) std::ignore = Command(*control, DM_DEV_REMOVE, Request(name), "removing a device");
+  if (!device) {
+    std::ignore = Command(*control, DM_DEV_REMOVE, Request(name), "removing a device");
+    return device;
+  }
+  // Where udev runs it has made the link, or is about to.
+  std::error_code error;
+  if (std::filesystem::is_symlink(Link(name), error)) std::filesystem::remove(Link(name), error);
+  std::filesystem::create_symlink(".." / device->Node().filename(), Link(name), error);
   return device;
 }
 
@@ -263,6 +272,8 @@ Result<void> DeviceMapper::Remove(std::string_view name, bool when_unused) const
       Command(*control, DM_DEV_REMOVE, Request(name, {}, when_unused ? DM_DEFERRED_REMOVE : 0),
               fmt::format("removing {}", name));
   if (!removed) return tl::unexpected(removed.error());
+  std::error_code error;
+  if (!Find(name)) std::filesystem::remove(Link(name), error);
   return {};
 }
 

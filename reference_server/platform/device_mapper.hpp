@@ -45,7 +45,9 @@ struct MappedDevice {
   bool suspended = false;
   bool readOnly = false;
 
-  /// "/dev/dm-3"; the kernel itself makes it, no udev is needed.
+  /// "/dev/dm-3"; the kernel itself makes it, no udev is needed. Programs that look for the name of such a
+  /// device (ntfs-3g, libblkid) want to find /dev/mapper/NAME too: Create makes that link, Remove takes it
+  /// away.
   [[nodiscard]] std::filesystem::path Node() const;
   /// "254:3", as tables name devices.
   [[nodiscard]] std::string Number() const;
@@ -88,6 +90,9 @@ class DeviceMapper {
 
  private:
   explicit DeviceMapper(std::filesystem::path control) : control_(std::move(control)) {}
+  [[nodiscard]] std::filesystem::path Link(std::string_view name) const {
+    return control_.parent_path() / name;
+  }
   std::filesystem::path control_;
 };
 

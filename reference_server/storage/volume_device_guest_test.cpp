@@ -329,6 +329,7 @@ TEST_F(VolumeDeviceTest, AMountedVolumeIsInUseAndCanBeChangedNevertheless) {
   Shell(guest, "umount /tmp/v");
   Deactivate(guest, map);
   EXPECT_EQ(Probe(guest, {"list"}), Json::array());
+  EXPECT_EQ(Shell(guest, "ls /dev/mapper"), "control\n");
   Deactivate(guest, map);
 }
 

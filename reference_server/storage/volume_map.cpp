@@ -230,7 +230,7 @@ std::string VolumeDeviceName(std::string_view group, std::string_view volume) {
       if ((octet < 0x80 && std::isalnum(octet) != 0) || c == '_' || c == '+') {
         name += c;
       } else {
-        name += fmt::format("\\x{:02x}", octet);
+        name += fmt::format("={:02x}", octet);
       }
     }
   };

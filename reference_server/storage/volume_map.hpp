@@ -48,12 +48,12 @@ struct VolumeMap {
   bool readOnly = false;
 };
 
-/// The name of a volume's device, "dmrp-<group>-<volume>"; characters that such names cannot hold come as
-/// \xNN. Names that grow too long end in a checksum.
+/// The name of a volume's device, "dmrp-<group>-<volume>"; all but letters, digits, _ and + come as =NN
+/// in hexadecimal. Names that grow too long end in a checksum.
 [[nodiscard]] std::string VolumeDeviceName(std::string_view group, std::string_view volume);
 
-/// A device to be made, its table with the other devices of the plan as "@name", disks by their nodes, and "#0"
-/// for what the kernel keeps about member 0 of a raid while it runs.
+/// A device to be made, its table with the other devices of the plan as "@name", disks by their nodes, and
+/// "#0" for what the kernel keeps about member 0 of a raid while it runs.
 struct PlannedDevice {
   std::string name;
   MappedTable table;

@@ -202,8 +202,8 @@ TEST(VolumeMapTest, RefusesWhatContradictsItself) {
 }
 
 TEST(VolumeDeviceNameTest, HoldsWhatDeviceMapperAllows) {
-  EXPECT_EQ(VolumeDeviceName("Red-nzv8Dg0", "Volume1"), "dmrp-Red\\x2dnzv8Dg0-Volume1");
-  EXPECT_EQ(VolumeDeviceName("a.b/c", "v\xc3\xa4 1"), "dmrp-a\\x2eb\\x2fc-v\\xc3\\xa4\\x201");
+  EXPECT_EQ(VolumeDeviceName("Red-nzv8Dg0", "Volume1"), "dmrp-Red=2dnzv8Dg0-Volume1");
+  EXPECT_EQ(VolumeDeviceName("a.b/c", "v\xc3\xa4 1"), "dmrp-a=2eb=2fc-v=c3=a4=201");
   EXPECT_NE(VolumeDeviceName("a-b", "c"), VolumeDeviceName("a", "b-c"));
   const std::string first = VolumeDeviceName(std::string(200, '/'), "Volume1");
   const std::string second = VolumeDeviceName(std::string(200, '/'), "Volume2");
