@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ldm_structures import CONCAT, DISK, PLEX, RAID5, SECTOR, SUBDISK, VOLUME, Database
+from ldm_structures import CONCAT, DISK, PLEX, RAID5, SECTOR, SUBDISK, VOLUME, Database, text
 
 CHUNK = 1 << 20
 
@@ -47,15 +47,25 @@ def _xor(pieces: tuple[bytes, ...]) -> int:
     return total
 
 
+def _good(database: Database, plex) -> bool:
+    """Whether the records say that the plex holds the volume's data: I47, I49 and I52 tell where they do not."""
+    parts = [each for each in database.of(SUBDISK) if each.values["plex"] == plex.id]
+    return not plex.values["plex_flags"] and not any(part.values["subdisk_flags"] for part in parts)
+
+
 def _readable(disk, start: int, size: int) -> bool:
     """Whether the disk is there and the run on it; where it is not, I57 tells."""
     return disk is not None and disk.byte_of(start) + size * SECTOR <= disk.image.size
 
 
 def check_data(database: Database, disks: dict, report) -> None:
-    """Compares what has all of its members among `disks` (by GUID); report(number, text)."""
+    """Compares what has all of its members among `disks` (by GUID, without stale ones), and is no copy that the
+    records call bad; report(number, text)."""
     for volume in database.of(VOLUME):
         plexes = [plex for plex in database.of(PLEX) if plex.values["volume"] == volume.id]
+        if text(volume.values["state"]) != "ACTIVE":
+            continue
+        plexes = [plex for plex in plexes if _good(database, plex)]
         layouts = {plex.values["layout"] for plex in plexes}
         if layouts == {RAID5}:
             members = _runs(database, plexes[0], columns=True)

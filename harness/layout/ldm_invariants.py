@@ -512,7 +512,9 @@ class Checker:
                 if record.values["guid"] not in guids:
                     self.report(64, group, f"{record.name} has no image")
         if self.options.data:
-            check_data(newest.database, {disk.disk_guid: disk for disk in members}, lambda n, t: self.report(n, group, t))
+            committed = newest.database.header.committed
+            fresh = {disk.disk_guid: disk for disk in whole if disk.database.header.committed == committed}
+            check_data(newest.database, fresh, lambda number, words: self.report(number, group, words))
 
     def _check_distinct(self) -> None:
         for what, values in {

@@ -681,6 +681,15 @@ def test_a_broken_invariant_is_told_by_its_number(number, also, options, functio
     assert numbers(findings) == {number} | also, [str(finding) for finding in findings]
 
 
+@pytest.mark.parametrize("name, values", [
+    ("Volume4-02", {"plex_flags": 4}), ("Disk3-02", {"subdisk_flags": 8}), ("Volume5", {"state": b"SYNC".ljust(14, b"\0")}),
+])
+def test_what_the_records_call_bad_is_not_compared(name, values, group):
+    legs_differ(group) if name != "Volume5" else wrong_parity(group)
+    group.change(name, **values)
+    assert ldm_invariants.check(group.images, Options(degraded=True)) == []
+
+
 def test_subdisks_of_part_sectors_are_told_on_large_sectors(tmp_path):
     group = GroupEditor(make(FOURKN, tmp_path))
     group.change("Disk1-01", start=group.record("Disk1-01").values["start"] + 1)
