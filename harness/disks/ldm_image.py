@@ -20,7 +20,8 @@ A description:
                the copy is overwritten with FF
       msr      size of the Microsoft reserved partition before the conversion (GPT); "32M", "0" for none
       oem      sectors of an OEM partition at the front (MBR)
-    volumes  list of, each one transaction
+      count    so many such disks, one after the other
+    volumes  list of, each one transaction; {remove = "Volume1"} in between takes one away and frees its room
       kind     simple, spanned, striped, mirror, raid5
       size     of the volume: "16M"
       disks    names; one for simple, one each for every member, column or leg otherwise
@@ -35,6 +36,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -125,8 +127,9 @@ class GroupMaker:
         self.seed = description.get("seed", 1)
         self.guid = self._guid("group")
         self.disks: list[Disk] = []
-        for index, entry in enumerate(description["disks"]):
-            known = {key: value for key, value in entry.items() if key not in ("size", "msr")}
+        entries = [entry for entry in description["disks"] for _ in range(entry.get("count", 1))]
+        for index, entry in enumerate(entries):
+            known = {key: value for key, value in entry.items() if key not in ("size", "msr", "count")}
             known.setdefault("name", f"Disk{index + 1}")
             disk = Disk(size=size_of(entry.get("size", "64M")), **known)
             disk.guid = self._guid(disk.name)
@@ -280,7 +283,7 @@ class GroupMaker:
     def _volume_name(self, kind: str) -> str:
         stem = {"striped": "Stripe", "raid5": "Raid"}.get(kind, "Volume") if self.windows_2003 else "Volume"
         taken = {record.name for record in self.database.of(VOLUME)}
-        return next(name for i in range(1, 1000) if (name := f"{stem}{i}") not in taken)
+        return next(name for i in itertools.count(1) if (name := f"{stem}{i}") not in taken)
 
     # ---- transactions ----
 
@@ -302,6 +305,12 @@ class GroupMaker:
         plexes = [plex for plex in self.database.of(PLEX) if plex.values["volume"] == volume.id]
         ids = {plex.id for plex in plexes}
         subdisks = [subdisk for subdisk in self.database.of(SUBDISK) if subdisk.values["plex"] in ids]
+        for subdisk in subdisks:
+            disk = next(disk for disk in self.disks if disk.record and disk.record.id == subdisk.values["disk"])
+            start, size = subdisk.values["start"], subdisk.values["size"]
+            disk.taken.remove((start, start + size))
+            entry = (disk, disk.public[0] + start // disk.blocks, size // disk.blocks)
+            self.retained = [each for each in self.retained if each != entry]
         return {"new": [], "removed": [volume, *plexes, *subdisks]}
 
     def build(self) -> None:
@@ -311,7 +320,7 @@ class GroupMaker:
         for disk in self.disks:
             self._commit(new=[self._disk_record(disk)])
         for entry in self.description.get("volumes", []):
-            self._commit(**self._create_volume(entry))
+            self._commit(**(self._remove_volume(entry["remove"]) if "remove" in entry else self._create_volume(entry)))
         for name, values in self.description.get("set", {}).items():
             self.database.find(name).values.update(values)
             self.history[-1] = self.database.state()

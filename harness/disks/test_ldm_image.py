@@ -156,7 +156,7 @@ def test_a_record_cut_short_is_malformed():
 
 READABLE = [name for name in (
     "foreign-empty", "foreign-simple", "foreign-simple-gpt", "foreign-all", "foreign-all-2003", "foreign-retained",
-    "foreign-missing", "foreign-failing",
+    "foreign-missing", "foreign-failing", "foreign-fragmented", "foreign-many",
 )]  # fmt: skip
 
 
@@ -169,10 +169,12 @@ def test_libldm_reads_what_the_description_says(name, tmp_path):
     assert tool.groups() == [guid]
     group = tool("show", "diskgroup", guid)
     assert group["name"] == description["name"]
-    assert sorted(group["disks"]) == [f"Disk{i + 1}" for i in range(len(description["disks"]))]
-    assert len(group["volumes"]) == len(description.get("volumes", []))
     maker = GroupMaker(description)
     maker.build()
+    assert group["disks"] and sorted(group["disks"]) == sorted(disk.name for disk in maker.disks)
+    made_volumes = [entry for entry in description.get("volumes", []) if "kind" in entry]
+    removed = [entry for entry in description.get("volumes", []) if "remove" in entry]
+    assert len(group["volumes"]) == len(made_volumes) - len(removed)
     for disk in maker.disks:
         told = tool("show", "disk", guid, disk.name)
         assert (told["guid"], told["present"]) == (disk.guid, not disk.absent)
@@ -180,8 +182,11 @@ def test_libldm_reads_what_the_description_says(name, tmp_path):
             assert (told["data-start"], told["data-size"]) == disk.public
             assert (told["metadata-start"], told["metadata-size"]) == (disk.private, 2048)
     types = {"simple": "simple", "spanned": "spanned", "striped": "striped", "mirror": "mirrored", "raid5": "RAID5"}
-    volumes = {entry.name: entry for entry in maker.database.of(VOLUME)}
-    for entry, volume in zip(description.get("volumes", []), sorted(volumes.values(), key=lambda each: each.id), strict=True):
+    for entry, volume in zip(
+        made_volumes if not removed else [entry for entry in made_volumes if "letter" in entry],
+        sorted(maker.database.of(VOLUME), key=lambda each: each.id),
+        strict=True,
+    ):
         told = tool("show", "volume", guid, volume.name)
         assert told["type"] == types[entry["kind"]]
         assert told["size"] == volume.values["size"]
@@ -191,6 +196,13 @@ def test_libldm_reads_what_the_description_says(name, tmp_path):
         told = tool("show", "partition", guid, subdisk.name)
         assert (told["start"], told["size"]) == (subdisk.values["start"], subdisk.values["size"])
     assert tool.complaints == []
+
+
+def test_room_of_a_volume_that_went_is_used_again(tmp_path):
+    maker = GroupMaker(load("foreign-fragmented"))
+    maker.build()
+    runs = sorted((each.values["start"], each.values["size"], each.name) for each in maker.database.of(SUBDISK) if each.name.startswith("Disk1"))
+    assert [(size // 2048, name) for _, size, name in runs] == [(6, "Disk1-05"), (8, "Disk1-02"), (4, "Disk1-06"), (8, "Disk1-04")]
 
 
 def test_libldm_refuses_an_open_transaction_and_reads_both_ends(tmp_path):

@@ -96,7 +96,7 @@ def test_the_disks_of_windows_break_none(tmp_path):
 
 @pytest.mark.parametrize(
     "name", ["foreign-simple", "foreign-simple-gpt", "foreign-all", "foreign-all-2003", "foreign-retained", "foreign-oem",
-     "foreign-empty", "foreign-mixed", "foreign-simple-4kn", "foreign-gpt-4kn"]
+     "foreign-empty", "foreign-fragmented", "foreign-many", "foreign-mixed", "foreign-simple-4kn", "foreign-gpt-4kn"]
 )
 def test_groups_of_the_library_break_none(name, tmp_path):
     assert ldm_invariants.check(GroupEditor(make(load(name), tmp_path)).images, Options(complete=True)) == []
