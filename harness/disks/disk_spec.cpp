@@ -1,5 +1,7 @@
 #include "harness/disks/disk_spec.hpp"
 
+#include "harness/disks/toml_rows.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -10,7 +12,6 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <toml++/toml.h>
 
 namespace dmrp::harness {
 namespace {
@@ -470,36 +471,12 @@ std::string ToText(const DiskSpec& spec) {
 }
 
 Result<std::vector<DiskSpec>> LoadGeometries(const std::filesystem::path& file) {
-  toml::table root;
-  try {
-    root = toml::parse_file(file.string());
-  } catch (const toml::parse_error& error) {
-    return Fail(ErrorKind::kMalformed, fmt::format("{}: line {}: {}", file.string(),
-                                                   error.source().begin.line, error.description()));
-  }
-  const auto* disks = root["disks"].as_table();
-  if (disks == nullptr) {
-    return Fail(ErrorKind::kMalformed, fmt::format("{}: no table [disks]", file.string()));
-  }
-  std::vector<std::pair<std::uint32_t, DiskSpec>> found;
-  for (const auto& [key, value] : *disks) {
-    const auto text = value.value<std::string>();
-    if (!text) {
-      return Fail(ErrorKind::kMalformed, fmt::format("{}: {} is not a string", file.string(), key.str()));
-    }
-    auto spec = ParseDiskSpec(*text + ",name=" + std::string(key.str()));
-    if (!spec) {
-      return Fail(spec.error().kind,
-                  fmt::format("{}: {}: {}", file.string(), key.str(), spec.error().message));
-    }
-    found.emplace_back(value.source().begin.line, std::move(*spec));
-  }
-  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  std::vector<DiskSpec> specs;
-  for (auto& [line, spec] : found) {
-    specs.push_back(std::move(spec));
-  }
-  return specs;
+  return internal::ReadTomlRows(file, "disks",
+                                [](const std::string& name, const toml::node& value) -> Result<DiskSpec> {
+                                  const auto text = value.value<std::string>();
+                                  if (!text) return Fail(ErrorKind::kMalformed, "not a string");
+                                  return ParseDiskSpec(*text + ",name=" + name);
+                                });
 }
 
 }  // namespace dmrp::harness

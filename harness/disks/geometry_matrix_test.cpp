@@ -81,7 +81,7 @@ TEST(GeometryMatrix, NamesARowThatIsWrong) {
   EXPECT_THAT(Load("[matrix]\na = {disk = 'size=8M', bus = 'X', type = 'X', state = 'X'}").error().message,
               HasSubstr("a: style"));
   EXPECT_THAT(Load("[matrix]\na = {disk = 'size=8M', colour = 'X'}").error().message, HasSubstr("colour"));
-  EXPECT_THAT(Load("[matrix]\na = 1").error().message, HasSubstr("a is not a table"));
+  EXPECT_THAT(Load("[matrix]\na = 1").error().message, HasSubstr("a: not a table"));
   EXPECT_THAT(Load("").error().message, HasSubstr("[matrix]"));
 }
 

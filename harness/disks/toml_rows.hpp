@@ -1,0 +1,54 @@
+// Tables of a TOML file whose entries are all of one kind.
+#pragma once
+
+#include "protocol/base/error.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+#include <toml++/toml.h>
+
+namespace dmrp::harness::internal {
+
+/// The entries of the file's table `name` in the file's order, each as `read(key, node)` makes it, a Result.
+/// kMalformed for a file that is no TOML or has no such table; the errors of `read`, with file, table and
+/// key.
+template <typename Read>
+auto ReadTomlRows(const std::filesystem::path& file, const std::string& name, Read read)
+    -> Result<std::vector<typename std::invoke_result_t<Read, std::string, const toml::node&>::value_type>> {
+  using Row = typename std::invoke_result_t<Read, std::string, const toml::node&>::value_type;
+  toml::table root;
+  try {
+    root = toml::parse_file(file.string());
+  } catch (const toml::parse_error& error) {
+    return Fail(ErrorKind::kMalformed, fmt::format("{}: line {}: {}", file.string(),
+                                                   error.source().begin.line, error.description()));
+  }
+  const auto* table = root[name].as_table();
+  if (table == nullptr) {
+    return Fail(ErrorKind::kMalformed, fmt::format("{}: no table [{}]", file.string(), name));
+  }
+  std::vector<std::pair<std::uint32_t, Row>> found;
+  for (const auto& [key, node] : *table) {
+    auto row = read(std::string(key.str()), node);
+    if (!row) {
+      return Fail(row.error().kind,
+                  fmt::format("{}: [{}] {}: {}", file.string(), name, key.str(), row.error().message));
+    }
+    found.emplace_back(node.source().begin.line, *std::move(row));
+  }
+  // toml++ keeps its tables by key.
+  std::stable_sort(found.begin(), found.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<Row> rows;
+  for (auto& [line, row] : found) rows.push_back(std::move(row));
+  return rows;
+}
+
+}  // namespace dmrp::harness::internal
