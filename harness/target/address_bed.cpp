@@ -9,12 +9,14 @@
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <sys/wait.h>
 
 namespace dmrp::harness {
 
 namespace {
 
 constexpr std::chrono::seconds kCommandLimit{60};
+constexpr int kCannot = 77;  // a command's exit status, as test programs skip with it
 
 std::string Replace(std::string text, std::string_view key, std::string_view value) {
   const std::string placeholder = fmt::format("{{{}}}", key);
@@ -150,9 +152,14 @@ class AddressBed : public TestBed {
     std::ifstream stream(options.log, std::ios::binary);
     std::string output{std::istreambuf_iterator<char>(stream), {}};
     if (!status) return tl::unexpected(status.error());
+    if (WIFEXITED(*status) && WEXITSTATUS(*status) == kCannot) {
+      return Fail(ErrorKind::kUnsupported, fmt::format("{} cannot do this: {}", command.front(), output));
+    }
     if (*status != 0) {
-      return Fail(ErrorKind::kSystem,
-                  fmt::format("{} ended with status {}: {}", command.front(), *status, output));
+      return Fail(
+          ErrorKind::kSystem,
+          fmt::format("{} ended with {} {}: {}", command.front(), WIFEXITED(*status) ? "status" : "signal",
+                      WIFEXITED(*status) ? WEXITSTATUS(*status) : WTERMSIG(*status), output));
     }
     return output;
   }

@@ -351,6 +351,12 @@ Result<Target> ParseTarget(std::string_view text, const std::filesystem::path& f
     if (target.Find(Role::kAdministrator) == nullptr) {
       root.Complain(table, "accounts.administrator", "is missing: nothing can be tested without it");
     }
+    if (target.callback_accounts.empty()) {
+      root.Complain(
+          table, "callback_account",
+          "is missing: who the server is when it calls back; nobody else is let in, and a server that "
+          "cannot call back refuses Initialize");
+    }
     if (!target.disk_commands.attach.empty()) target.capabilities.insert("attach");
     if (!target.disk_commands.detach.empty()) target.capabilities.insert("detach");
   }

@@ -21,6 +21,10 @@ capabilities = ["images"]
 user = "root"
 password = "secret"
 domain = "LAB"
+[[callback_account]]
+user = "server$"
+password = "secret"
+domain = "LAB"
 [disks]
 attach = ["./attach", "{size}"]
 [[disks.scratch]]
@@ -74,6 +78,9 @@ TEST(Target, ErrorsNameFileLineKeyAndLimit) {
   EXPECT_THAT(ErrorOf("kind = 7"), HasSubstr("kind must be a string"));
   EXPECT_THAT(ErrorOf("class_id = \"zz\""), HasSubstr("class_id \"zz\" is no GUID"));
   EXPECT_THAT(ErrorOf("kind = \"address\"\nhost = \"h\""), HasSubstr("accounts.administrator is missing"));
+  EXPECT_THAT(
+      ErrorOf("kind = \"address\"\nhost = \"h\"\n[accounts.administrator]\nuser = \"u\"\npassword = \"p\""),
+      HasSubstr("callback_account is missing"));
   EXPECT_THAT(ErrorOf("capabilities = [\"fly\"]"), HasSubstr("\"fly\""));
   EXPECT_THAT(ErrorOf("[[known_failure]]\ntest = \"A.*\"\nexpires = 2030-01-01"),
               HasSubstr("known_failure.reason"));
