@@ -1,7 +1,9 @@
 #include "reference_server/methods/software_volume.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <map>
+#include <optional>
 #include <utility>
 #include <vector>
 
