@@ -60,7 +60,9 @@ std::uint32_t OctetSum(std::span<const std::byte> octets, std::size_t skip) {
 }
 
 bool IsZero(std::span<const std::byte> octets) {
-  return std::all_of(octets.begin(), octets.end(), [](std::byte octet) { return octet == std::byte{0}; });
+  // Each octet equals the one before it, and the first is zero.
+  return octets.empty() ||
+         (octets[0] == std::byte{0} && std::memcmp(octets.data(), octets.data() + 1, octets.size() - 1) == 0);
 }
 
 bool HasMagic(std::span<const std::byte> octets, std::string_view magic) {

@@ -127,7 +127,7 @@ Result<void> InWritingOrder(const Database& database, const std::unordered_set<O
     one(volume);
     for (const PlexRecord* plex : plexes[volume.id]) {
       one(*plex);
-      std::ranges::stable_sort(subdisks[plex->id], {}, [](const SubdiskRecord* subdisk) {
+      std::ranges::sort(subdisks[plex->id], {}, [](const SubdiskRecord* subdisk) {
         return std::pair(subdisk->column, subdisk->offset);
       });
       for (const SubdiskRecord* subdisk : subdisks[plex->id]) one(*subdisk);
@@ -285,11 +285,12 @@ Result<CommitReport> DiskGroup::Commit(Database next, std::uint64_t now) {
                 fmt::format("no disk of group '{}' is left after transaction {}: {}", current_.group.name,
                             transaction, report.failed.front().error.ToString()));
   }
-  const auto removed = std::stable_partition(members_.begin(), members_.end(), [&](const Member& one) {
-    return next.FindDisk(one.header.diskGuid) != nullptr || current_.FindDisk(one.header.diskGuid) == nullptr;
+  std::erase_if(members_, [&](Member& one) {
+    const bool leaves =
+        next.FindDisk(one.header.diskGuid) == nullptr && current_.FindDisk(one.header.diskGuid) != nullptr;
+    if (leaves) report.removed.push_back(one);
+    return leaves;
   });
-  report.removed.assign(std::make_move_iterator(removed), std::make_move_iterator(members_.end()));
-  members_.erase(removed, members_.end());
   current_ = std::move(next);
   config_ = std::move(table);
   log_ = std::move(log);

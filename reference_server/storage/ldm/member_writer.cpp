@@ -1,6 +1,10 @@
 #include "reference_server/storage/ldm/member_writer.hpp"
 
+#include "reference_server/storage/ldm/big_endian.hpp"
+
 #include <algorithm>
+#include <cstring>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -54,17 +58,15 @@ Result<Bytes> ReadRegion(const Member& member, RegionKindOfMember region) {
 }
 
 std::vector<std::uint32_t> DifferingBlocks(std::span<const std::byte> a, std::span<const std::byte> b) {
+  if (a.size() < b.size()) std::swap(a, b);
   std::vector<std::uint32_t> blocks;
-  const std::size_t end = std::max(a.size(), b.size());
-  const auto part = [](std::span<const std::byte> all, std::size_t at) {
-    Bytes octets(kBlock);
-    if (at < all.size())
-      std::copy_n(all.begin() + static_cast<std::ptrdiff_t>(at), std::min(kBlock, all.size() - at),
-                  octets.begin());
-    return octets;
-  };
-  for (std::size_t at = 0; at < end; at += kBlock) {
-    if (part(a, at) != part(b, at)) blocks.push_back(static_cast<std::uint32_t>(at / kBlock));
+  for (std::size_t at = 0; at < a.size(); at += kBlock) {
+    const auto one = a.subspan(at, std::min(kBlock, a.size() - at));
+    const auto other =
+        b.subspan(std::min(at, b.size()), std::min(one.size(), b.size() - std::min(at, b.size())));
+    const bool same = (other.empty() || std::memcmp(one.data(), other.data(), other.size()) == 0) &&
+                      IsZero(one.subspan(other.size()));
+    if (!same) blocks.push_back(static_cast<std::uint32_t>(at / kBlock));
   }
   return blocks;
 }
