@@ -54,6 +54,9 @@ class TestDiskSource final : public DiskSource {
     return images_.VolumeNode(device, start);
   }
   Result<PartitionUse> ReleaseByForce(const DeviceInfo& device, std::uint64_t start) override {
+    if (clings) {
+      return Fail(ErrorKind::kUnavailable, "the file system stays writable");
+    }
     busy_start.reset();
     return Use(device, start);
   }
@@ -65,6 +68,7 @@ class TestDiskSource final : public DiskSource {
   }
 
   std::optional<std::uint64_t> busy_start;
+  bool clings = false;  // what is busy cannot be taken by force either
   std::string mount_point = "/mnt/data";
   int published = 0;
   int rescans = 0;

@@ -284,6 +284,15 @@ TEST_F(DeletePartitionTest, APartitionInUseIsDeletedByForceOnly) {
   EXPECT_FALSE(source->busy_start.has_value());
 }
 
+TEST_F(DeletePartitionTest, APartitionThatCannotBeTakenIsNotDeletedByForceEither) {
+  const REGION_INFO_EX region = Region(REGION_PRIMARY);
+  source->busy_start = static_cast<std::uint64_t>(region.start);
+  source->clings = true;
+  const View before = Look();
+  EXPECT_EQ(Delete(Spec(region), true), LDM_E_VOLUME_IN_USE);
+  EXPECT_TRUE(Look() == before);
+}
+
 TEST_F(DeletePartitionTest, AnExtendedPartitionIsDeletedOnlyWhenItIsEmpty) {
   ASSERT_EQ(MakePartition(32 * kMiB, REGION_EXTENDED).result, 0);
   ASSERT_EQ(MakePartition(8 * kMiB, REGION_LOGICAL).result, 0);

@@ -130,8 +130,11 @@ Outcome<void> Release(DiskManagementServer& server, LdmObjectId id, const DiskIn
     return Reject(LDM_E_VOLUME_IN_USE, fmt::format("work on {} does not end", id));
   }
   const auto left = server.inventory().ReleaseByForce(volume);
-  if (!left || left->InUse()) {
-    server.Log(fmt::format("{} is taken although {}", id, left ? left->ToString() : left.error().ToString()));
+  if (!left) {
+    return Reject(LDM_E_VOLUME_IN_USE, fmt::format("{} cannot be taken: {}", id, left.error().ToString()));
+  }
+  if (left->InUse()) {
+    server.Log(fmt::format("{} is taken although {}", id, left->ToString()));
   }
   return {};
 }

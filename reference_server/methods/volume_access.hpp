@@ -40,8 +40,9 @@ Outcome<Guid> VolumeNameOf(DiskManagementServer& server, const DiskInventory::Vo
 /// `id` is that of its object.
 Outcome<void> TryLock(DiskManagementServer& server, LdmObjectId id, const DiskInventory::Volume& volume);
 
-/// As TryLock; with `force` the volume is taken from its users instead: work on it is stopped, mounts are
-/// detached, swapping ends. What cannot be taken is left and logged.
+/// As TryLock; with `force` the volume is taken from its users instead: work on it is stopped, mounts and
+/// swapping end, nothing writes to it through its old file system any more. Where that cannot be had it stays
+/// LDM_E_VOLUME_IN_USE; programs that have the device itself open are left and logged.
 Outcome<void> Release(DiskManagementServer& server, LdmObjectId id, const DiskInventory::Volume& volume,
                       bool force);
 
