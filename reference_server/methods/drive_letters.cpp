@@ -45,66 +45,83 @@ Outcome<void> LeadLetterTo(DiskManagementServer& server, char16_t letter,
   return {};
 }
 
-Outcome<LdmObjectId> AssignDriveLetter(DiskManagementServer& server, const StorageModel::Operation& operation,
-                                       const AssignDriveLetterRequest& request) {
-  const auto state = server.model().State();
+namespace {
+
+// What a request about a letter and a volume names.
+struct Named {
+  std::shared_ptr<const ObjectState> state;  // keeps the letter
+  const DriveLetterObject* letter = nullptr;
+  VolumeTarget target;
+};
+
+template <typename Request>
+Outcome<Named> FindNamed(DiskManagementServer& server, const Request& request) {
+  auto state = server.model().State();
   const auto letter = FindLetter(*state, request.letter, request.letterLastKnownState);
   if (!letter) {
     return tl::unexpected(letter.error());
   }
-  const auto target = FindVolumeTarget(server, request.storageId, request.storageLastKnownState);
+  auto target = FindVolumeTarget(server, request.storageId, request.storageLastKnownState);
   if (!target) {
     return tl::unexpected(target.error());
   }
-  if (auto available = CheckAvailable(**letter, request.storageId); !available) {
+  return Named{std::move(state), *letter, std::move(*target)};
+}
+
+}  // namespace
+
+Outcome<LdmObjectId> AssignDriveLetter(DiskManagementServer& server, const StorageModel::Operation& operation,
+                                       const AssignDriveLetterRequest& request) {
+  const auto named = FindNamed(server, request);
+  if (!named) {
+    return tl::unexpected(named.error());
+  }
+  const auto& [state, letter, target] = *named;
+  if (auto available = CheckAvailable(*letter, request.storageId); !available) {
     return tl::unexpected(available.error());
   }
   // A lock that cannot be had is ignored with force; nobody loses the volume by a change of its letter.
-  if (auto locked = TryLock(server, target->id, target->volume);
+  if (auto locked = TryLock(server, target.id, target.volume);
       !locked && request.forceOption != kForceOperation) {
     return tl::unexpected(locked.error());
   }
-  if (auto led = LeadLetterTo(server, request.letter, target->volume); !led) {
+  if (auto led = LeadLetterTo(server, request.letter, target.volume); !led) {
     return tl::unexpected(led.error());
   }
-  CommitTarget(server, operation, *target, {(*letter)->object_id});
+  CommitTarget(server, operation, target, {letter->object_id});
   return 0;
 }
 
 Outcome<LdmObjectId> FreeDriveLetter(DiskManagementServer& server, const StorageModel::Operation& operation,
                                      const FreeDriveLetterRequest& request) {
-  const auto state = server.model().State();
-  const auto letter = FindLetter(*state, request.letter, request.letterLastKnownState);
-  if (!letter) {
-    return tl::unexpected(letter.error());
+  const auto named = FindNamed(server, request);
+  if (!named) {
+    return tl::unexpected(named.error());
   }
-  const auto target = FindVolumeTarget(server, request.storageId, request.storageLastKnownState);
-  if (!target) {
-    return tl::unexpected(target.error());
-  }
-  const auto led =
-      Validate({{LDM_E_NO_ASSOC, "the letter is that of the object",
-                 [&] { return (*letter)->info.isUsed && (*letter)->info.storageId == request.storageId; }}});
+  const auto& [state, letter, target] = *named;
+  const auto led = Validate({{LDM_E_NO_ASSOC, "the letter is that of the object", [&] {
+                                return letter->info.isUsed && letter->info.storageId == request.storageId;
+                              }}});
   if (!led) {
     return tl::unexpected(led.error());
   }
   if (request.forceOption != kForceOperation) {
     const auto dispensable = Validate({
-        {LDM_E_PAGEFILE_VOLUME, "the volume holds no paging file", [&] { return !target->holdsPagefile; }},
+        {LDM_E_PAGEFILE_VOLUME, "the volume holds no paging file", [&] { return !target.holdsPagefile; }},
         {LDM_E_SYSTEM_VOLUME, "the volume does not hold the system directory",
-         [&] { return !target->holdsSystem; }},
+         [&] { return !target.holdsSystem; }},
     });
     if (!dispensable) {
       return tl::unexpected(dispensable.error());
     }
-    if (auto locked = TryLock(server, target->id, target->volume); !locked) {
+    if (auto locked = TryLock(server, target.id, target.volume); !locked) {
       return tl::unexpected(locked.error());
     }
   }
   if (const auto freed = server.mounts().Free(request.letter); !freed) {
     return Reject(freed.error());
   }
-  CommitTarget(server, operation, *target, {(*letter)->object_id});
+  CommitTarget(server, operation, target, {letter->object_id});
   return 0;
 }
 
