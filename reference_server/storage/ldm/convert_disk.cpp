@@ -19,7 +19,8 @@ std::uint8_t PartitionTypeOf(BlockDevice& device, const ConvertedPartition& part
     return static_cast<std::uint8_t>(partition.region.mbrType & ~kFtBit);
   }
   const auto described = DescribeFileSystem(device, partition.region.start, partition.region.length);
-  return MbrTypeOf(described ? described->type : FileSystemType::kNtfs, partition.region, device.Geometry());
+  if (!described || described->type == FileSystemType::kUnknown) return kMbrTypeHugeFat16;
+  return MbrTypeOf(described->type, partition.region, device.Geometry());
 }
 
 struct NextState {
@@ -101,6 +102,10 @@ StorageResult<Converted> ConvertDisk(BlockDevice& device, const DiskGroup* group
   const bool gpt = plan->change.gpt.has_value();
   const DiskRegions& regions = plan->change.regions;
   const Guid guid = Guid::Random();
+  // All disks of a group bear one signature.
+  const std::uint32_t host_signature = group != nullptr && !group->Members().empty()
+                                           ? group->Members().front().header.hostSignature
+                                           : options.hostSignature;
   NewDisk disk{.device = &device,
                .gpt = gpt,
                .header = MakePrivateHeader(device.Geometry(),
@@ -109,7 +114,7 @@ StorageResult<Converted> ConvertDisk(BlockDevice& device, const DiskGroup* group
                                             .publicSize = regions.publicSectors,
                                             .privateStart = regions.privateStart,
                                             .minorVersion = kMinorVersion,
-                                            .hostSignature = options.hostSignature},
+                                            .hostSignature = host_signature},
                                            FileTimeNow())};
   Database before;
   if (group != nullptr) {

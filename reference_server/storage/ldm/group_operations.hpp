@@ -26,7 +26,8 @@ namespace dmrp::server::ldm {
 struct ConvertOptions {
   std::string groupName;  ///< of a new group: GroupNameOf
   ConversionOptions table{};
-  std::uint32_t hostSignature = 0;  ///< noted in the private header
+  /// Noted in the private header of the first disk of a group; others take what the group has.
+  std::uint32_t hostSignature = 0;
 };
 
 /// A converted disk.

@@ -285,6 +285,13 @@ StorageResult<void> ResumeGroup(DiskGroup& ours, std::span<const Member> foreign
     }
     if (auto taken = ours.TakeOver(member); !taken) return GroupFailed(taken.error());
   }
+  if (const auto& members = ours.Members(); !members.empty()) {
+    const std::uint32_t signature = members.front().header.hostSignature;
+    const auto differs = [&](const Member& one) { return one.header.hostSignature != signature; };
+    if (std::ranges::any_of(members, differs)) {
+      if (auto done = ours.RewriteHeaders(signature); !done) return GroupFailed(done.error());
+    }
+  }
   Database next = ours.Current();
   bool changed = false;
   for (DiskRecord& disk : next.disks) {

@@ -52,6 +52,7 @@ TEST_F(MergeTest, AGroupThatIsAllHereComesWhole) {
   foreign.Commit(Must(SetHint(foreign.Now(), span, "F:")));
   const Guid raid_guid = foreign.Now().FindVolume(raid)->guid;
   const Guid span_guid = foreign.Now().FindVolume(span)->guid;
+  ASSERT_TRUE(ours.group->RewriteHeaders(0x1111));
   const DiskGroup from = Foreign({0, 1, 2});
   const MergePlan plan = Must(PlanMerge(ours.Now(), from, {}));
   EXPECT_EQ(plan.foreignTransaction, foreign.Now().committedTransaction);
@@ -70,6 +71,7 @@ TEST_F(MergeTest, AGroupThatIsAllHereComesWhole) {
   // Nothing of the old group is left.
   for (const auto& device : foreign.devices) {
     EXPECT_EQ(Must(OpenMember(*device))->header.groupGuid, now.group.guid);
+    EXPECT_EQ(Must(OpenMember(*device))->header.hostSignature, 0x1111u);
   }
 }
 
@@ -108,9 +110,12 @@ TEST_F(MergeTest, VolumesAreJudgedByTheDisksThatCome) {
   EXPECT_EQ(HealthOfVolume(now, now.FindVolume(mirror_guid)->id), VolumeHealth::kHealthy);
 }
 
-TEST_F(MergeTest, ADiskThatWasAwayBringsStaleMirrors) {
+TEST_F(MergeTest, ADiskThatWasAwayBringsStaleMembers) {
   const ObjectId mirror = foreign.Make(VolumeLayout::kMirrored, {disks[0], disks[1]}, 2048);
   Settle(foreign, mirror);
+  const ObjectId raid = foreign.Make(VolumeLayout::kRaid5, disks, 2048);
+  Settle(foreign, raid);
+  const Guid raid_guid = foreign.Now().FindVolume(raid)->guid;
   foreign.Reload({foreign.devices[0].get(), foreign.devices[2].get()});
   foreign.Make(VolumeLayout::kSimple, {disks[0]}, 2048);
   const DiskGroup from = Foreign({0, 1, 2});
@@ -122,6 +127,9 @@ TEST_F(MergeTest, ADiskThatWasAwayBringsStaleMirrors) {
   ASSERT_NE(merged, ours.Now().volumes.end());
   EXPECT_EQ(HealthOfVolume(ours.Now(), merged->id), VolumeHealth::kFailedRedundancy);
   EXPECT_THAT(StaleMembers(ours.Now(), merged->id), SizeIs(1));
+  const ObjectId raid_id = ours.Now().FindVolume(raid_guid)->id;
+  EXPECT_EQ(HealthOfVolume(ours.Now(), raid_id), VolumeHealth::kFailedRedundancy);
+  EXPECT_THAT(StaleMembers(ours.Now(), raid_id), SizeIs(1));
 }
 
 TEST_F(MergeTest, ChosenDisksComeAndOthersStay) {

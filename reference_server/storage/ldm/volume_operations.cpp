@@ -453,6 +453,78 @@ StorageResult<VolumeChange> AdoptExtent(const Database& database, ObjectId disk,
   return builder.Finish(*id);
 }
 
+StorageResult<VolumeChange> CombineVolumes(const Database& database, VolumeLayout layout,
+                                           std::span<const ObjectId> members,
+                                           const std::set<ObjectId>& stale) {
+  if (layout == VolumeLayout::kSimple) {
+    return Refuse(StorageErrorCode::kWrongLayout, "a simple volume has one member");
+  }
+  if (auto count = CheckMemberCount(layout, members.size()); !count) return tl::unexpected(count.error());
+  const bool raid = layout == VolumeLayout::kRaid5;
+  const bool redundant = raid || layout == VolumeLayout::kMirrored;
+  const bool columns = raid || layout == VolumeLayout::kStriped;
+  std::vector<SubdiskRecord> parts;
+  std::set<ObjectId> disks;
+  for (const ObjectId member : members) {
+    const VolumeRecord* volume = database.FindVolume(member);
+    if (volume == nullptr) return NoSuchVolume(member);
+    const auto plexes = database.PlexesOf(member);
+    if (plexes.size() != 1 || plexes.front()->layout != PlexLayout::kConcat ||
+        database.SubdisksOf(plexes.front()->id).size() != 1) {
+      return Refuse(StorageErrorCode::kWrongLayout,
+                    fmt::format("volume {} is not simple and in one piece", volume->name));
+    }
+    if ((volume->flags & kVolumeRetainPartition) != 0) {
+      return Refuse(StorageErrorCode::kRetainedExists,
+                    fmt::format("volume {} has a partition table entry", volume->name));
+    }
+    parts.push_back(*database.SubdisksOf(plexes.front()->id).front());
+    if (stale.contains(member) && redundant) parts.back().flags |= kSubdiskRecover;
+    if (!disks.insert(parts.back().diskId).second && layout != VolumeLayout::kSpanned) {
+      return Refuse(StorageErrorCode::kSameDisk, fmt::format("two members on disk {}", parts.back().diskId));
+    }
+  }
+  std::uint64_t shortest = parts.front().size;
+  std::uint64_t sum = 0;
+  for (const SubdiskRecord& part : parts) {
+    shortest = std::min(shortest, part.size);
+    sum += part.size;
+  }
+  if (columns) shortest = RoundDown(shortest, kStripeBlocks);
+  if (shortest == 0) return Refuse(StorageErrorCode::kTooSmall, "a member is shorter than a stripe unit");
+
+  Builder builder(database, {});
+  Database& after = builder.after;
+  VolumeRecord combined = *database.FindVolume(members.front());
+  for (const ObjectId member : members) after.EraseVolume(member);
+  combined.type = raid ? kVolumeRaid5 : kVolumeGeneric;
+  combined.readPolicy = raid ? kReadRaid : kReadSelect;
+  combined.size = shortest;
+  if (layout == VolumeLayout::kSpanned) combined.size = sum;
+  if (layout == VolumeLayout::kStriped) combined.size = shortest * parts.size();
+  if (raid) combined.size = shortest * (parts.size() - 1);
+  const ObjectId volume = combined.id;
+  after.volumes.push_back(std::move(combined));
+
+  std::optional<ObjectId> plex;
+  std::uint64_t offset = 0;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    SubdiskRecord part = parts[i];
+    if (!plex || layout == VolumeLayout::kMirrored) {
+      PlexLayout plex_layout = PlexLayout::kConcat;
+      if (columns) plex_layout = raid ? PlexLayout::kRaid5 : PlexLayout::kStripe;
+      plex = builder.AddPlex(volume, plex_layout, parts.size());
+    }
+    if (layout != VolumeLayout::kSpanned) part.size = shortest;
+    builder.AddSubdisk(*plex, part.diskId, {part.start, part.size}, offset, columns ? i : 0, part.flags);
+    if (layout == VolumeLayout::kSpanned) offset += part.size;
+    if (layout == VolumeLayout::kMirrored && (part.flags & kSubdiskRecover) != 0) {
+      after.FindPlex(*plex)->flags |= kPlexRecover;
+    }
+  }
+  return builder.Finish(volume);
+}
+
 StorageResult<Database> DeleteVolume(Database database, ObjectId volume) {
   if (database.FindVolume(volume) == nullptr) return NoSuchVolume(volume);
   database.EraseVolume(volume);

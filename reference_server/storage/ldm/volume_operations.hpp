@@ -66,6 +66,15 @@ StorageResult<VolumeChange> CreateVolume(const Database& database, std::span<con
 StorageResult<VolumeChange> AdoptExtent(const Database& database, ObjectId disk, const Extent& extent,
                                         std::uint8_t partition_type, std::uint32_t flags);
 
+/// Makes one volume of simple volumes of one extent each, in the order of its members, without moving data:
+/// what becomes of the members of a fault-tolerant set once their disks are dynamic. The new volume takes the
+/// place of the first one (id, name, GUID, letter); members longer than the layout uses are cut. `stale`
+/// names those of `members` whose data are old (mirrors and RAID-5 only). kNotFound, kWrongLayout (a member
+/// that is not simple and in one piece, or a set of layout simple), kRetainedExists, and as CreateVolume.
+StorageResult<VolumeChange> CombineVolumes(const Database& database, VolumeLayout layout,
+                                           std::span<const ObjectId> members,
+                                           const std::set<ObjectId>& stale = {});
+
 /// Removes a volume, its plexes and its subdisks (3.2.4.4.1.31).
 StorageResult<Database> DeleteVolume(Database database, ObjectId volume);
 

@@ -172,9 +172,13 @@ TEST_F(VolumeOperationsTest, GrowsColumnsTogetherAndInPlace) {
   EXPECT_EQ(CodeOf(grow({disks[0], disks[1], disks[3]}, 1024)), StorageErrorCode::kNotAMember);
   EXPECT_EQ(CodeOf(grow({disks[0], disks[1], disks[1]}, 1024)), StorageErrorCode::kSameDisk);
   EXPECT_EQ(CodeOf(grow({disks[0], disks[1], disks[2]}, 100)), StorageErrorCode::kTooSmall);
+  const ObjectId behind = lab.Make(VolumeLayout::kSimple, {disks[1]}, 2048);
   lab.Make(VolumeLayout::kSimple, {disks[1]}, 2048);
   EXPECT_EQ(CodeOf(grow({disks[0], disks[1], disks[2]}, 1024)), StorageErrorCode::kNotAdjacent);
   EXPECT_EQ(RoomBehind(lab.Now(), lab.Spaces(), raid), 0u);
+  lab.Commit(Must(DeleteVolume(lab.Now(), behind)));
+  EXPECT_EQ(CodeOf(grow({disks[0], disks[1], disks[2]}, 4096)), StorageErrorCode::kNotAdjacent);
+  EXPECT_EQ(RoomBehind(lab.Now(), lab.Spaces(), raid), 2048u);
 }
 
 TEST_F(VolumeOperationsTest, MirrorsAreAddedRemovedAndSplit) {
@@ -232,12 +236,18 @@ TEST_F(VolumeOperationsTest, ADiskThatIsAwayLeavesMirrorsStaleAndOthersAsTheyWer
   const ObjectId mirror = lab.Make(VolumeLayout::kMirrored, {disks[0], disks[1]}, 2048);
   lab.Commit(Must(MarkPlex(lab.Now(), StaleMembers(lab.Now(), mirror).at(0), Health::kHealthy)));
   const ObjectId spanned = lab.Make(VolumeLayout::kSpanned, {disks[1], disks[2]}, 2048);
+  const ObjectId raid = lab.Make(VolumeLayout::kRaid5, {disks[1], disks[2], disks[3]}, 2048);
+  lab.Commit(Must(MarkInitializing(lab.Now(), raid, false)));
+  EXPECT_EQ(HealthOfVolume(lab.Now(), raid), VolumeHealth::kHealthy);
   lab.Commit(Must(MarkDiskMissing(lab.Now(), disks[1])));
+  EXPECT_EQ(HealthOfVolume(lab.Now(), raid), VolumeHealth::kFailedRedundancy);
   EXPECT_EQ(HealthOfVolume(lab.Now(), mirror), VolumeHealth::kFailedRedundancy);
   EXPECT_EQ(HealthOfVolume(lab.Now(), spanned), VolumeHealth::kFailed);
   lab.Commit(Must(MarkDiskReturned(lab.Now(), disks[1])));
   EXPECT_EQ(HealthOfVolume(lab.Now(), mirror), VolumeHealth::kFailedRedundancy);
   EXPECT_EQ(HealthOfVolume(lab.Now(), spanned), VolumeHealth::kHealthy);
+  EXPECT_EQ(HealthOfVolume(lab.Now(), raid), VolumeHealth::kFailedRedundancy);
+  EXPECT_THAT(StaleMembers(lab.Now(), raid), SizeIs(1));
   EXPECT_THAT(StaleMembers(lab.Now(), mirror), SizeIs(1));
   EXPECT_EQ(HealthOfVolume(lab.Now(), mirror, {disks[0]}), VolumeHealth::kFailed);
   EXPECT_EQ(CodeOf(MarkDiskMissing(lab.Now(), 4711)), StorageErrorCode::kNotFound);
@@ -254,6 +264,56 @@ TEST_F(VolumeOperationsTest, LettersAndTypesAreNoted) {
   ExpectLdmtoolAgrees(*lab.group);
   lab.Commit(Must(SetHint(lab.Now(), volume, std::nullopt)));
   EXPECT_EQ(lab.Now().FindVolume(volume)->hint, std::nullopt);
+}
+
+TEST_F(VolumeOperationsTest, SimpleVolumesBecomeOneWithoutMovingData) {
+  const auto simple = [&](std::uint64_t blocks) {
+    std::vector<ObjectId> volumes;
+    for (std::size_t i = 0; i < 3; ++i) {
+      volumes.push_back(lab.Make(VolumeLayout::kSimple, {disks[i]}, blocks + i * 64));
+    }
+    return volumes;
+  };
+  const auto combine = [&](VolumeLayout layout, const std::vector<ObjectId>& volumes,
+                           const std::set<ObjectId>& stale = {}) {
+    return CombineVolumes(lab.Now(), layout, volumes, stale);
+  };
+  auto volumes = simple(2048);
+  const Guid guid = lab.Now().FindVolume(volumes[0])->guid;
+  EXPECT_EQ(Text(Apply(combine(VolumeLayout::kStriped, volumes))),
+            "Volume1 Striped 6144 [Volume1-01 Disk1:65+2048@0/0, Disk2:65+2048@0/1, Disk3:65+2048@0/2]");
+  EXPECT_EQ(lab.Now().FindVolume(volumes[0])->guid, guid);
+  lab.Commit(Must(DeleteVolume(lab.Now(), volumes[0])));
+  volumes = simple(2048);
+  EXPECT_EQ(Text(Apply(combine(VolumeLayout::kSpanned, volumes))),
+            "Volume1 Spanned 6336 [Volume1-01 Disk1:65+2048@0, Disk2:65+2112@2048, Disk3:65+2176@4160]");
+  EXPECT_EQ(CodeOf(combine(VolumeLayout::kMirrored, {volumes[0], 4711})), StorageErrorCode::kWrongLayout);
+  lab.Commit(Must(DeleteVolume(lab.Now(), volumes[0])));
+  volumes = simple(2048);
+  EXPECT_EQ(CodeOf(combine(VolumeLayout::kMirrored, {volumes[0], 4711})), StorageErrorCode::kNotFound);
+  EXPECT_EQ(CodeOf(combine(VolumeLayout::kSimple, {volumes[0]})), StorageErrorCode::kWrongLayout);
+  EXPECT_EQ(CodeOf(combine(VolumeLayout::kRaid5, {volumes[0], volumes[1]})),
+            StorageErrorCode::kTooFewMembers);
+  const ObjectId mirror = Apply(combine(VolumeLayout::kMirrored, {volumes[1], volumes[0]}, {volumes[0]}));
+  EXPECT_EQ(Text(mirror), "Volume2 Mirrored 2048 [Volume2-01 Disk2:65+2048@0] [Volume2-02 Disk1:65+2048@0]");
+  EXPECT_THAT(StaleMembers(lab.Now(), mirror), ElementsAre(lab.Now().PlexesOf(mirror)[1]->id));
+  lab.Commit(Must(DeleteVolume(lab.Now(), mirror)));
+  lab.Commit(Must(DeleteVolume(lab.Now(), volumes[2])));
+  volumes = simple(2100);
+  const ObjectId raid = Apply(combine(VolumeLayout::kRaid5, volumes));
+  EXPECT_EQ(Text(raid),
+            "Volume1 Raid5 4096 [Volume1-01 Disk1:65+2048@0/0, Disk2:65+2048@0/1, Disk3:65+2048@0/2]");
+  EXPECT_EQ(HealthOfVolume(lab.Now(), raid), VolumeHealth::kHealthy);
+}
+
+TEST_F(VolumeOperationsTest, NumbersOfVolumesEndAt255) {
+  Database database = lab.Now();
+  const auto one_more = [&] {
+    return CreateVolume(database, lab.Spaces(), Asked(VolumeLayout::kSimple, {disks[0]}, 8));
+  };
+  for (int i = 0; i < 255; ++i) database = Must(one_more()).after;
+  EXPECT_EQ(CodeOf(one_more()), StorageErrorCode::kTooManyVolumes);
+  EXPECT_TRUE(database.Check());
 }
 
 TEST_F(VolumeOperationsTest, ThirtyThreeMembersAreTooMany) {
