@@ -194,22 +194,18 @@ Result<dm_ioctl> Command(const FileDescriptor& control, unsigned long command, R
   return request.Header();
 }
 
-/// Loads the table beside the active one, then swaps them.
-Result<MappedDevice> LoadAndResume(const FileDescriptor& control, std::string_view name,
-                                   const MappedTable& table, bool read_only) {
+Result<void> Load(const FileDescriptor& control, std::string_view name, const MappedTable& table,
+                  bool read_only) {
   Request load(name, {}, read_only ? DM_READONLY_FLAG : 0);
   load.AppendTargets(table);
-  if (auto done = load.Run(control, DM_TABLE_LOAD, fmt::format("loading the table of {}", name)); !done) {
-    return tl::unexpected(done.error());
-  }
-  // File systems need not be frozen: no request is lost, and one in user space could wait for itself.
-  const auto resumed = Command(control, DM_DEV_SUSPEND, Request(name, {}, DM_SKIP_LOCKFS_FLAG),
-                               fmt::format("activating the table of {}", name));
-  if (!resumed) {
-    std::ignore = Command(control, DM_TABLE_CLEAR, Request(name), "clearing a table");
-    return tl::unexpected(resumed.error());
-  }
-  return Described(*resumed);
+  return load.Run(control, DM_TABLE_LOAD, fmt::format("loading the table of {}", name));
+}
+
+/// Lets requests through, to the loaded table if there is one. File systems need not be frozen before: no
+/// request is lost, and one in user space could wait for itself.
+Result<dm_ioctl> Resume(const FileDescriptor& control, std::string_view name) {
+  return Command(control, DM_DEV_SUSPEND, Request(name, {}, DM_SKIP_LOCKFS_FLAG),
+                 fmt::format("activating the table of {}", name));
 }
 
 }  // namespace
@@ -245,24 +241,48 @@ Result<MappedDevice> DeviceMapper::Create(std::string_view name, std::string_vie
   const auto created = Command(*control, DM_DEV_CREATE, Request(name, uuid, read_only ? DM_READONLY_FLAG : 0),
                                fmt::format("creating {}", name));
   if (!created) return tl::unexpected(created.error());
-  auto device = LoadAndResume(*control, name, table, read_only);
-  if (!device) {
+  const auto loaded = Load(*control, name, table, read_only);
+  const auto resumed = loaded ? Resume(*control, name) : tl::unexpected(loaded.error());
+  if (!resumed) {
     std::ignore = Command(*control, DM_DEV_REMOVE, Request(name), "removing a device");
-    return device;
+    return tl::unexpected(resumed.error());
   }
+  MappedDevice device = Described(*resumed);
   // Where udev runs it has made the link, or is about to.
   std::error_code error;
   if (std::filesystem::is_symlink(Link(name), error)) std::filesystem::remove(Link(name), error);
-  std::filesystem::create_symlink(".." / device->Node().filename(), Link(name), error);
+  std::filesystem::create_symlink(".." / device.Node().filename(), Link(name), error);
   return device;
 }
 
-Result<MappedDevice> DeviceMapper::Replace(std::string_view name, const MappedTable& table,
-                                           bool read_only) const {
+Result<std::optional<MappedDevice>> DeviceMapper::Replace(std::string_view name, const MappedTable& table,
+                                                          bool read_only,
+                                                          const std::function<bool()>& still) const {
   if (auto fine = CheckNames(name, {}); !fine) return tl::unexpected(fine.error());
   auto control = OpenControl(control_);
   if (!control) return tl::unexpected(control.error());
-  return LoadAndResume(*control, name, table, read_only);
+  if (auto loaded = Load(*control, name, table, read_only); !loaded) return tl::unexpected(loaded.error());
+  const auto stay = [&] {
+    std::ignore = Command(*control, DM_TABLE_CLEAR, Request(name), "clearing a table");
+    std::ignore = Resume(*control, name);
+  };
+  const auto suspended =
+      Command(*control, DM_DEV_SUSPEND, Request(name, {}, DM_SUSPEND_FLAG | DM_SKIP_LOCKFS_FLAG),
+              fmt::format("suspending {}", name));
+  if (!suspended) {
+    stay();
+    return tl::unexpected(suspended.error());
+  }
+  if (still && !still()) {
+    stay();
+    return std::nullopt;
+  }
+  const auto resumed = Resume(*control, name);
+  if (!resumed) {
+    stay();
+    return tl::unexpected(resumed.error());
+  }
+  return Described(*resumed);
 }
 
 Result<void> DeviceMapper::Remove(std::string_view name, bool when_unused) const {

@@ -7,6 +7,8 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -65,10 +67,13 @@ class DeviceMapper {
   [[nodiscard]] Result<MappedDevice> Create(std::string_view name, std::string_view uuid,
                                             const MappedTable& table, bool read_only = false) const;
   /// Puts another table in the place of the present one, in one step for the users of the device: requests
-  /// under way end on the old table, later ones go to the new. Its size follows the table. When this fails
-  /// the old table stays.
-  [[nodiscard]] Result<MappedDevice> Replace(std::string_view name, const MappedTable& table,
-                                             bool read_only = false) const;
+  /// under way end on the old table, later ones wait and go to the new. Its size follows the table.
+  /// `still` (may be empty) is asked in between, when no request is under way: if what the new table rests on
+  /// is no longer so, the old table stays. So it does when this fails.
+  /// @return the device, nothing when `still` said no.
+  [[nodiscard]] Result<std::optional<MappedDevice>> Replace(std::string_view name, const MappedTable& table,
+                                                            bool read_only,
+                                                            const std::function<bool()>& still) const;
   /// kSystem with EBUSY while the device is in use, unless `when_unused`: then it goes with its last user.
   [[nodiscard]] Result<void> Remove(std::string_view name, bool when_unused = false) const;
   /// Says something to the target at the start of the device: "repair" to a raid.

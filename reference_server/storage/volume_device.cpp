@@ -28,6 +28,9 @@ namespace {
 /// For each member of a raid: a superblock and a bitmap of at most 2^21 regions.
 constexpr std::uint64_t kRaidMemory = std::uint64_t{1} << 20;
 
+/// How often an activation begins anew because members failed or were rebuilt meanwhile.
+constexpr int kAttempts = 8;
+
 /// How long a member that waits to be rebuilt may do so without the kernel beginning.
 constexpr std::chrono::seconds kPatience{5};
 
@@ -225,14 +228,12 @@ void VolumeDevices::RemoveParts(const std::string& name, const VolumePlan& excep
   }
 }
 
-Result<VolumeMap> VolumeDevices::KeepWhatTheDeviceKnows(const VolumeMap& map) const {
+Result<VolumeMap> VolumeDevices::KeepWhatTheDeviceKnows(const VolumeMap& map,
+                                                        const std::vector<MemberState>& members) const {
   const auto table = mapper_.Table(map.name);
-  const auto status = mapper_.Status(map.name);
   if (!table) return tl::unexpected(table.error());
-  if (!status) return tl::unexpected(status.error());
   const auto running = ParseRaidTable(*table);
-  const auto state = ParseRaidStatus(*status);
-  if (!running || !state || running->devices.size() != state->members.size()) return map;
+  if (!running || running->devices.size() != members.size()) return map;
   const auto names = Parts(map.name);
   if (!names) return tl::unexpected(names.error());
   std::map<std::string, MappedTable> parts;
@@ -252,11 +253,11 @@ Result<VolumeMap> VolumeDevices::KeepWhatTheDeviceKnows(const VolumeMap& map) co
     const std::string first = fmt::format("{} {}", *number, extents.front().offset / kMapperSector);
     for (std::size_t i = 0; i < running->devices.size(); ++i) {
       if (FirstOctets(parts, running->devices[i]) != first) continue;
-      if (wanted == ExtentState::kOnline && state->members[i] == MemberState::kFailed) {
+      if (wanted == ExtentState::kOnline && members[i] == MemberState::kFailed) {
         SetMemberExtentState(kept, member, ExtentState::kMissing);
-      } else if (wanted == ExtentState::kOnline && state->members[i] == MemberState::kRebuilding) {
+      } else if (wanted == ExtentState::kOnline && members[i] == MemberState::kRebuilding) {
         SetMemberExtentState(kept, member, ExtentState::kStale);
-      } else if (wanted == ExtentState::kStale && state->members[i] == MemberState::kInSync &&
+      } else if (wanted == ExtentState::kStale && members[i] == MemberState::kInSync &&
                  running->rebuild.contains(i)) {
         SetMemberExtentState(kept, member, ExtentState::kOnline);
       }
@@ -292,10 +293,22 @@ Result<bool> VolumeDevices::IsAsPlanned(const PlannedDevice& planned) const {
 }
 
 Result<MappedDevice> VolumeDevices::Activate(const VolumeMap& map) const {
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    auto device = TryActivate(map);
+    if (!device) return tl::unexpected(device.error());
+    if (*device) return std::move(**device);
+  }
+  return Fail(ErrorKind::kUnavailable,
+              fmt::format("the members of {} change faster than its device", map.name));
+}
+
+Result<std::optional<MappedDevice>> VolumeDevices::TryActivate(const VolumeMap& map) const {
   const auto present = mapper_.Find(map.name);
   if (!present && !IsMissing(present.error())) return tl::unexpected(present.error());
   const bool runs = present && present->active;
-  const auto kept = runs ? KeepWhatTheDeviceKnows(map) : Result<VolumeMap>(map);
+  const auto before = runs ? Status(map.name) : Result<VolumeStatus>(VolumeStatus{});
+  if (!before) return tl::unexpected(before.error());
+  const auto kept = runs ? KeepWhatTheDeviceKnows(map, before->members) : Result<VolumeMap>(map);
   if (!kept) return tl::unexpected(kept.error());
   const auto plan = PlanVolume(*kept);
   if (!plan) return tl::unexpected(plan.error());
@@ -335,7 +348,7 @@ Result<MappedDevice> VolumeDevices::Activate(const VolumeMap& map) const {
     if (!same) return undo(same.error());
     if (*same) {
       RemoveParts(map.name, *plan);
-      return mapper_.Find(map.name);
+      return *present;
     }
   }
   auto table = Resolved(mapper_, whole.table);
@@ -347,11 +360,20 @@ Result<MappedDevice> VolumeDevices::Activate(const VolumeMap& map) const {
     memory = std::move(*made);
     NameRaidMemory(table->front(), memory);
   }
-  const auto device = present
-                          ? mapper_.Replace(whole.name, *table, map.readOnly)
-                          : mapper_.Create(whole.name, "DMRP-" + whole.name.substr(5), *table, map.readOnly);
+  if (!present) {
+    auto made = mapper_.Create(whole.name, "DMRP-" + whole.name.substr(5), *table, map.readOnly);
+    if (!made) return undo(made.error());
+    RemoveParts(map.name, *plan);
+    return std::move(*made);
+  }
+  // A member that fails between the first look and this one would be trusted by the new table.
+  const auto still = [&] {
+    const auto now = runs ? Status(map.name) : before;
+    return now && now->members == before->members;
+  };
+  auto device = mapper_.Replace(whole.name, *table, map.readOnly, still);
   if (!device) return undo(device.error());
-  RemoveParts(map.name, *plan);
+  RemoveParts(map.name, *device ? *plan : VolumePlan{});
   return device;
 }
 

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -80,7 +81,9 @@ class VolumeDevices {
                                                 const std::stop_token& stop) const;
 
  private:
-  [[nodiscard]] Result<VolumeMap> KeepWhatTheDeviceKnows(const VolumeMap& map) const;
+  [[nodiscard]] Result<std::optional<MappedDevice>> TryActivate(const VolumeMap& map) const;
+  [[nodiscard]] Result<VolumeMap> KeepWhatTheDeviceKnows(const VolumeMap& map,
+                                                         const std::vector<MemberState>& members) const;
   [[nodiscard]] Result<bool> IsAsPlanned(const PlannedDevice& planned) const;
   [[nodiscard]] Result<std::vector<std::string>> Parts(const std::string& name) const;
   void RemoveParts(const std::string& name, const VolumePlan& except) const;

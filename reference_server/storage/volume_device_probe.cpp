@@ -6,6 +6,7 @@
 //   volume_device_probe status NAME           volume_device_probe list
 //
 // `wait` prints each look on a line of its own. `change NAME EVENT MILLISECONDS` waits for a later event.
+// `call-off NAME` begins to put another table in the place of the device's and calls it off.
 #include "reference_server/storage/volume_device.hpp"
 
 #include <chrono>
@@ -89,7 +90,7 @@ int Answer(const Result<T>& result) {
 int Run(const std::vector<std::string>& arguments) {
   auto mapper = DeviceMapper::Open();
   if (!mapper) return Answer(Result<void>(tl::unexpected(mapper.error())));
-  const VolumeDevices volumes(std::move(*mapper));
+  const VolumeDevices volumes(*mapper);
   const std::string& command = arguments.at(0);
   if (command == "activate") return Answer(volumes.Activate(ReadMap(Json::parse(std::cin))));
   if (command == "list") return Answer(volumes.List());
@@ -97,6 +98,12 @@ int Run(const std::vector<std::string>& arguments) {
   if (command == "deactivate") return Answer(volumes.Deactivate(name));
   if (command == "status") return Answer(volumes.Status(name));
   if (command == "resynchronise") return Answer(volumes.Resynchronise(name));
+  if (command == "call-off") {
+    const auto replaced = mapper->Replace(name, {{.start = 0, .length = 8, .type = "zero", .arguments = {}}},
+                                          false, [] { return false; });
+    if (!replaced) return Answer(Result<void>(tl::unexpected(replaced.error())));
+    return replaced->has_value() ? EXIT_FAILURE : Answer(Result<void>());
+  }
   if (command == "wait") {
     const auto print = [](const VolumeStatus& status) { std::cout << ToJson(status).dump() << '\n'; };
     return Answer(
