@@ -53,7 +53,8 @@ const GroupVolume* VolumeOfPlex(const FoundGroup& group, ldm::ObjectId plex) {
 }
 
 bool IsBusySynchronising(const GroupVolume& volume) {
-  return volume.status && volume.status->sync != SyncKind::kNone;
+  return volume.status &&
+         (volume.status->sync != SyncKind::kNone || volume.status->Has(MemberState::kRebuilding));
 }
 
 REGIONSTATUS RegionStatus(const FoundGroup& group, const ldm::SubdiskRecord& subdisk,
@@ -249,10 +250,17 @@ ObservedVolume DescribeVolume(const FoundGroup& group, const GroupVolume& volume
   observed.info.type = VOLUMETYPE_VM;
   observed.info.layout = LayoutOf(volume.map.layout);
   observed.info.length = static_cast<LONGLONG>(volume.map.length);
+  bool complete = true;
   for (const ldm::MapPlex& plex : volume.map.plexes) {
     for (const ldm::MapColumn& column : plex.columns) {
       observed.info.memberCount += static_cast<std::uint32_t>(column.extents.size());
+      complete = complete && std::ranges::none_of(column.extents, [](const ldm::MapExtent& extent) {
+                   return extent.health == Health::kMissing;
+                 });
     }
+  }
+  if (!volume.status && complete) {
+    observed.info.vflags |= VOLUME_IS_RESTARTABLE;
   }
   observed.info.status = VolumeStatusOf(group, volume);
   if (const ldm::VolumeRecord* record = group.database.FindVolume(volume.map.volume)) {

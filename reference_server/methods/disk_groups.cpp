@@ -327,10 +327,13 @@ void DiskGroups::BringOnline(FoundGroup& group) {
     }
     brought_online_.insert(volume.name);
     if (volume.map.health == ldm::VolumeHealth::kInitializing && !initializing_.contains(volume.name)) {
-      if (auto begun = host.Resynchronise(volume.name); !begun) {
-        Log(fmt::format("the parity of volume {} is not made: {}", volume.name, begun.error().ToString()));
+      const auto before = host.Status(volume.name);
+      const auto begun =
+          before ? host.Resynchronise(volume.name) : Result<void>(tl::unexpected(before.error()));
+      if (begun) {
+        initializing_.emplace(volume.name, before->device.event);
       } else {
-        initializing_.insert(volume.name);
+        Log(fmt::format("the parity of volume {} is not made: {}", volume.name, begun.error().ToString()));
       }
     }
     if (auto status = host.Status(volume.name)) {
@@ -359,8 +362,10 @@ void DiskGroups::NoteMembers(FoundGroup& group) {
         apply(Mark(next, records[i], *news));
       }
     }
-    const bool made = volume.map.health == ldm::VolumeHealth::kInitializing &&
-                      initializing_.contains(volume.name) && volume.status->sync == SyncKind::kNone;
+    // Before its first block the kernel calls a synchronisation idle, too; its end is an event.
+    const auto begun = initializing_.find(volume.name);
+    const bool made = volume.map.health == ldm::VolumeHealth::kInitializing && begun != initializing_.end() &&
+                      volume.status->sync == SyncKind::kNone && volume.status->device.event != begun->second;
     if (made) {
       apply(ldm::MarkInitializing(next, volume.map.volume, false));
       initializing_.erase(volume.name);

@@ -130,8 +130,9 @@ class DiskGroups {
   std::vector<FoundGroup> groups_;
   std::set<std::string> unreadable_;
   std::set<std::string> brought_online_;  ///< names of volumes
-  std::set<std::string> initializing_;    ///< names of volumes whose parity is being made
-  std::string failed_maintenance_;        ///< what was due when it failed, so that it is not tried on and on
+  /// Volumes whose parity is being made, by name, with the event of their device when that began.
+  std::map<std::string, std::uint32_t> initializing_;
+  std::string failed_maintenance_;  ///< what was due when it failed, so that it is not tried on and on
 };
 
 }  // namespace dmrp::server

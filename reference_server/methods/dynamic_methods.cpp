@@ -1,5 +1,6 @@
 // VolumeClient: the methods that make and remove dynamic disks and volumes.
 #include "reference_server/methods/disk_conversion.hpp"
+#include "reference_server/methods/disk_return.hpp"
 #include "reference_server/methods/dynamic_volumes.hpp"
 #include "reference_server/methods/revision_rules.hpp"
 #include "reference_server/methods/volume_client.hpp"
@@ -69,6 +70,31 @@ HRESULT VolumeClient::DeleteVolume(dcom::CallContext& call, const DeleteVolumeRe
   return RunNotifiedTask(call, "DeleteVolume", reply.tinfo,
                          [&](const StorageModel::Operation& operation, bool& validated) {
                            return server::DeleteVolume(*server_, operation, request, validated);
+                         });
+}
+
+HRESULT VolumeClient::ReAttachDisk(dcom::CallContext& call, const ReAttachDiskRequest& request,
+                                   ReAttachDiskReply& reply) {
+  return RunNotifiedTask(call, "ReAttachDisk", reply.tinfo,
+                         [&](const StorageModel::Operation& operation, bool& validated) {
+                           return server::ReAttachDisk(*server_, operation, request.diskId,
+                                                       request.diskLastKnownState, validated);
+                         });
+}
+
+HRESULT VolumeClient::ReConnectDisk(dcom::CallContext& call, const ReConnectDiskRequest& request,
+                                    ReConnectDiskReply& reply) {
+  return StartTask(call, "ReConnectDisk", reply.tinfo, [&](const StorageModel::Operation& operation) {
+    return server::ReConnectDisk(*server_, operation, request.diskId);
+  });
+}
+
+HRESULT VolumeClient::RestartVolume(dcom::CallContext& call, const RestartVolumeRequest& request,
+                                    RestartVolumeReply& reply) {
+  return RunNotifiedTask(call, "RestartVolume", reply.tinfo,
+                         [&](const StorageModel::Operation& operation, bool& validated) {
+                           return server::RestartVolume(*server_, operation, request.volumeId,
+                                                        request.volumeLastKnownState, validated);
                          });
 }
 

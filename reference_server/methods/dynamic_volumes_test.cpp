@@ -261,6 +261,44 @@ TEST_F(DynamicVolumesTest, AMirrorLosesItsRedundancyWithADiskAndASimpleVolumeFai
   EXPECT_EQ(Members(mirror.tinfo.storageId).size(), 2U);
 }
 
+TEST_F(DynamicVolumesTest, ADiskThatIsBackHasToBeAttachedBeforeItsVolumesAreWholeAgain) {
+  const auto mirror = Create(Request(VOLUMELAYOUT_MIRROR, 8 * kMiB, {8 * kMiB, 8 * kMiB}));
+  ASSERT_EQ(mirror.result, 0);
+  CreateVolumeRequest request;
+  request.volumeSpec.layout = VOLUMELAYOUT_SIMPLE;
+  request.volumeSpec.length = kMiB;
+  request.diskList = {Member(1, kMiB)};
+  const auto simple = Create(request);
+  ASSERT_EQ(simple.result, 0);
+  for (const bool reconnect : {false, true}) {
+    std::filesystem::rename(folder / "b.img", folder / "away");
+    server->Refresh();
+    EXPECT_EQ(Volume(simple.tinfo.storageId).status, VOLUME_STATUS_FAILED);
+    std::filesystem::rename(folder / "away", folder / "b.img");
+    server->Refresh();
+    EXPECT_EQ(Volume(mirror.tinfo.storageId).status, VOLUME_STATUS_FAILED_REDUNDANCY);
+    EXPECT_EQ(Volume(simple.tinfo.storageId).status, VOLUME_STATUS_FAILED);
+    const auto disks = Disks();
+    const auto found = std::ranges::find(disks, DWORD{DEVICESTATE_OFFLINE}, &DISK_INFO_EX::deviceState);
+    ASSERT_NE(found, disks.end());
+    const DISK_INFO_EX disk = *found;
+    if (reconnect) {
+      ReConnectDiskReply reply;
+      ASSERT_EQ(client->ReConnectDisk(late_call, {.diskId = disk.id}, reply), 0);
+      EXPECT_EQ(sink->AwaitEnd(reply.tinfo.id).status, REQ_COMPLETED);
+    } else {
+      ReAttachDiskReply reply;
+      ASSERT_EQ(client->ReAttachDisk(late_call,
+                                     {.diskId = disk.id, .diskLastKnownState = disk.lastKnownState}, reply),
+                0);
+    }
+    EXPECT_TRUE(std::ranges::all_of(
+        Disks(), [](const DISK_INFO_EX& now) { return now.deviceState == DEVICESTATE_HEALTHY; }));
+    EXPECT_EQ(Volume(mirror.tinfo.storageId).status, VOLUME_STATUS_HEALTHY);
+    EXPECT_EQ(Volume(simple.tinfo.storageId).status, VOLUME_STATUS_HEALTHY);
+  }
+}
+
 TEST_F(DynamicVolumesTest, AVolumeHasADeviceNameAndAMountName) {
   const auto made = Create(Request(VOLUMELAYOUT_RAID5, 8 * kMiB, {4 * kMiB, 4 * kMiB, 4 * kMiB}));
   ASSERT_EQ(made.result, 0);

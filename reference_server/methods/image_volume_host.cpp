@@ -65,6 +65,7 @@ Result<VolumeStatus> ImageVolumeHost::Status(const std::string& name) {
   }
   VolumeStatus status;
   status.device.name = name;
+  status.device.event = events_[name];
   status.length = found->second.length;
   for (std::size_t i = 0; i < MemberCount(found->second); ++i) {
     const bool online = MemberExtentState(found->second, i) == ExtentState::kOnline;
@@ -78,7 +79,11 @@ Result<void> ImageVolumeHost::Resynchronise(const std::string& name) {
   if (found == online_.end()) {
     return FailErrno("synchronisation of volume " + name, ENXIO);
   }
-  return MakeMembersAlike(found->second, open_);
+  auto made = MakeMembersAlike(found->second, open_);
+  if (made) {
+    ++events_[name];
+  }
+  return made;
 }
 
 VolumeHost::Opener ImageVolumeHost::OpenerOf(const std::string& name, const DiskGeometry& geometry) {

@@ -28,6 +28,7 @@ class ImageVolumeHost final : public VolumeHost {
  private:
   OpenPart open_;
   std::map<std::string, VolumeMap> online_;
+  std::map<std::string, std::uint32_t> events_;  ///< ends of synchronisations, by name
 };
 
 }  // namespace dmrp::server

@@ -16,18 +16,17 @@ namespace {
 // How long one wait for an event lasts; the next begins at once.
 constexpr auto kWatchRound = std::chrono::minutes(10);
 
-void WatchMembers(const std::stop_token& stop, const VolumeDevices& devices, const std::string& name,
+void WatchMembers(const std::stop_token& stop, const VolumeDevices& devices, VolumeStatus seen,
                   const std::function<void()>& changed) {
-  auto seen = devices.Status(name);
-  while (seen && !stop.stop_requested()) {
-    auto now = devices.WaitChange(*seen, kWatchRound, stop);
+  while (!stop.stop_requested()) {
+    auto now = devices.WaitChange(seen, kWatchRound, stop);
     if (!now || stop.stop_requested()) {
       return;
     }
-    if (now->device.event != seen->device.event || now->members != seen->members || now->sync != seen->sync) {
+    if (now->device.event != seen.device.event) {
       changed();
     }
-    seen = std::move(now);
+    seen = std::move(*now);
   }
 }
 
@@ -76,7 +75,7 @@ Result<void> LinuxVolumeHost::Deactivate(const std::string& name, bool force) {
     if (status) {
       const MappedTable broken = {
           {.start = 0, .length = status->length / kMapperSector, .type = "error", .arguments = {}}};
-      const auto replaced = mapper_->Replace(name, broken);
+      const auto replaced = mapper_->Replace(name, broken, false, {});
       gone = replaced ? Result<void>() : tl::unexpected(replaced.error());
     }
   }
@@ -197,6 +196,7 @@ void LinuxVolumeHost::OnChange(std::function<void()> changed) {
 }
 
 // The thread of a watch must not be joined by an operation: it may be waiting for that very operation to end.
+// What it has seen is taken here, so that nothing that happens before it runs is missed.
 void LinuxVolumeHost::StartWatch(const std::string& name) {
   SweepWatches();
   if (!changed_) {
@@ -208,11 +208,16 @@ void LinuxVolumeHost::StartWatch(const std::string& name) {
     }
     watches_.erase(known);
   }
+  auto seen = devices_->Status(name);
+  if (!seen) {
+    return;
+  }
   auto ended = std::make_shared<std::atomic<bool>>(false);
-  std::jthread thread([devices = *devices_, name, changed = changed_, ended](const std::stop_token& stop) {
-    WatchMembers(stop, devices, name, changed);
-    *ended = true;
-  });
+  std::jthread thread(
+      [devices = *devices_, seen = std::move(*seen), changed = changed_, ended](const std::stop_token& stop) {
+        WatchMembers(stop, devices, seen, changed);
+        *ended = true;
+      });
   watches_.emplace(name, Watch{std::move(thread), std::move(ended)});
 }
 

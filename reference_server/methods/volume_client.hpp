@@ -94,6 +94,12 @@ class VolumeClient final : public DiskManagementHandler {
                                         CreateVolumeAssignAndFormatExReply& reply) override;
   HRESULT DeleteVolume(dcom::CallContext& call, const DeleteVolumeRequest& request,
                        DeleteVolumeReply& reply) override;
+  HRESULT ReAttachDisk(dcom::CallContext& call, const ReAttachDiskRequest& request,
+                       ReAttachDiskReply& reply) override;
+  HRESULT ReConnectDisk(dcom::CallContext& call, const ReConnectDiskRequest& request,
+                        ReConnectDiskReply& reply) override;
+  HRESULT RestartVolume(dcom::CallContext& call, const RestartVolumeRequest& request,
+                        RestartVolumeReply& reply) override;
 
   HRESULT CreatePartitionAssignAndFormat(dcom::CallContext& call,
                                          const CreatePartitionAssignAndFormatRequest& request,
