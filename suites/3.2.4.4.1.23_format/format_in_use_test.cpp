@@ -89,6 +89,25 @@ TEST_P(FormatInUse, SucceedsWithForce) {
   EXPECT_THAT(disk.problems, IsEmpty()) << disk.account;
 }
 
+// The same while a program writes to the volume: what the driver of the old file system still had to write,
+// then or when the file is closed, does not arrive in the new one.
+TEST_P(FormatInUse, WhatTheOldFileSystemHeldDoesNotReachTheNewOne) {
+  Checks("DMRP-0891", third() ? "DMRP-1637" : "DMRP-0891");
+  harness::AgentClient& agent = GuestOrSkip().agent();
+  Need(agent.Shell("mkdir -p /held && mount -t vfat " + DeviceOf(region_) + " /held"));
+  holder_.emplace(Need(harness::HeldFile::Hold(agent, "/held/file", harness::HeldFile::Use::kReadWrite)));
+  Need(agent.Shell("for i in $(seq 50); do head -c 20000 /dev/zero > /held/part$i; done"));
+  FormatAndWait(session(), region_, FileSystemSpec(FSTYPE_FAT, 4096, u"FORCED"), true, true);
+  // The server may have ended the program.
+  (void)holder_->Release();
+  holder_.reset();
+  Need(agent.Shell("umount /held 2>/dev/null; sync"));
+  const FileSystemOnDisk disk = OnDisk(region_);
+  EXPECT_EQ(disk.fs_type(), FSTYPE_FAT) << disk.account;
+  EXPECT_EQ(disk.label, "FORCED");
+  EXPECT_THAT(disk.problems, IsEmpty()) << disk.account;
+}
+
 INSTANTIATE_TEST_SUITE_P(Both, FormatInUse, kBothRevisions, RevisionName());
 
 }  // namespace
