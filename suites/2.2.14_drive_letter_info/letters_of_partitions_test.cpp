@@ -45,8 +45,8 @@ TEST_P(LettersOfPartitions, AreFreedWithTheirPartition) {
   ASSERT_THAT(Assign(session(), Prepare(session(), letter, Region(id), FORCE_OPERATION)), Succeeds());
   const DRIVE_LETTER_INFO used = LetterNow(session(), letter);
   ASSERT_EQ(used.storageId, id);
-  const std::string unique = MountedDevices::UniqueIdOf(
-      Region(id), DiskNow(SessionOf(Revision::kIVolumeClient3), GetParam().place.disk));
+  const std::string unique =
+      UniqueIdOf(Region(id), DiskNow(SessionOf(Revision::kIVolumeClient3), GetParam().place.disk));
   const std::uint64_t mark = SessionOf(Revision::kIVolumeClient).sink().Count();
 
   const auto deleted = session().DeletePartition(SpecOf(Region(id)));
@@ -58,7 +58,7 @@ TEST_P(LettersOfPartitions, AreFreedWithTheirPartition) {
   EXPECT_GT(now.lastKnownState, used.lastKnownState);
   EXPECT_THAT(SessionOf(Revision::kIVolumeClient).sink().Objects(mark),
               Contains(Notifies(DMNOTIFY_DL_INFO, LDMACTION_MODIFIED, harness::LetterId(letter))));
-  EXPECT_THAT(Need(MountedDevices::Read(lab())).LettersOf(unique), IsEmpty());
+  EXPECT_THAT(Need(harness::ReadMountedDevices(lab().bed())).LettersOf(unique), IsEmpty());
 }
 
 // A partition that is made where a lettered one was before does not inherit its letter: its id is new, and
@@ -192,7 +192,7 @@ TEST_F(LettersAfterARestart, AreListedFromTheStart) {
       Give(session, given.back(), place);
     }
   }
-  const MountedDevices before = Need(MountedDevices::Read(lab()));
+  const MountedDevices before = Need(harness::ReadMountedDevices(lab().bed()));
 
   lab().ForgetClients();
   Need(lab().bed().Restart());
@@ -203,12 +203,12 @@ TEST_F(LettersAfterARestart, AreListedFromTheStart) {
   for (std::size_t i = 0; i < places.size(); ++i) {
     EXPECT_EQ(LettersOf(session, Storage(session, places[i]).id), given.substr(i, 1)) << places[i].name;
   }
-  const MountedDevices after = Need(MountedDevices::Read(lab()));
+  const MountedDevices after = Need(harness::ReadMountedDevices(lab().bed()));
   EXPECT_EQ(after.letters, before.letters);
   EXPECT_EQ(after.names, before.names);
   // The states that are listed are those that methods accept.
   for (std::size_t i = 0; i < places.size(); ++i) Take(session, given[i], places[i]);
-  EXPECT_THAT(Need(MountedDevices::Read(lab())).letters, IsEmpty());
+  EXPECT_THAT(Need(harness::ReadMountedDevices(lab().bed())).letters, IsEmpty());
 }
 
 // The machine itself starts anew: the mount database outlives that, a power cut too.
@@ -233,7 +233,7 @@ TEST_P(LettersAfterARebootOfTheMachine, AreListedAgain) {
     Take(session, LettersOf(session, Storage(session, kSecondPrimary).id).front(), kSecondPrimary);
     name = VolumeGuid(session, Storage(session, kPrimary).id);
   }
-  const MountedDevices before = Need(MountedDevices::Read(lab()));
+  const MountedDevices before = Need(harness::ReadMountedDevices(lab().bed()));
 
   Need(lab().Restart(GetParam()));
 
@@ -241,7 +241,7 @@ TEST_P(LettersAfterARebootOfTheMachine, AreListedAgain) {
   EXPECT_EQ(LettersOf(session, Storage(session, kPrimary).id), std::u16string{letter});
   EXPECT_EQ(LettersOf(session, Storage(session, kSecondPrimary).id), u"");
   EXPECT_EQ(VolumeGuid(session, Storage(session, kPrimary).id), name);
-  const MountedDevices after = Need(MountedDevices::Read(lab()));
+  const MountedDevices after = Need(harness::ReadMountedDevices(lab().bed()));
   EXPECT_EQ(after.letters, before.letters);
   EXPECT_EQ(after.names, before.names);
   EXPECT_EQ(after.refused, before.refused);

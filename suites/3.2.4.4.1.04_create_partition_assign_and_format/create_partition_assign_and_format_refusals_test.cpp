@@ -109,7 +109,7 @@ TEST_P(CreatePartitionAssignAndFormatWithALetterInUse, DoesNotFormat) {
   EXPECT_EQ(LettersOf(owner->tinfo.storageId), letter) << "the letter was taken away from its owner";
   for (const REGION_INFO_EX& region : RegionsOfType(session(), REGION_PRIMARY)) {
     if (region.id != owner->tinfo.storageId) {
-      EXPECT_EQ(OnDisk(region).fs_type(), FSTYPE_UNKNOWN) << ToText(region);
+      EXPECT_EQ(FsTypeOf(OnDisk(region)), FSTYPE_UNKNOWN) << ToText(region);
     }
   }
 }

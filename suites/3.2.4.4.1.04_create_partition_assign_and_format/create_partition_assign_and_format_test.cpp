@@ -53,7 +53,7 @@ TEST_P(CreatePartitionAssignAndFormat, MakesPartitionLetterAndFileSystem) {
   Checks("DMRP-0636", "DMRP-0645", "DMRP-0646");
   Finish(reply, mark);
   const FileSystemOnDisk disk = OnDisk(region);
-  EXPECT_EQ(disk.fs_type(), FSTYPE_NTFS) << disk.account;
+  EXPECT_EQ(FsTypeOf(disk), FSTYPE_NTFS) << disk.account;
   EXPECT_EQ(disk.label, "MADE");
   EXPECT_EQ(disk.unit, 1024U);
   EXPECT_THAT(disk.problems, IsEmpty()) << disk.account;
@@ -82,10 +82,10 @@ TEST_P(CreatePartitionAssignAndFormat, MakesLogicalDrivesAndOtherFileSystems) {
   Finish(reply, mark);
   const REGION_INFO_EX fat32 = MadeRegion(reply);
   const auto disks = OnDisk({fat, fat32});
-  EXPECT_EQ(disks[0].fs_type(), FSTYPE_FAT) << disks[0].account;
+  EXPECT_EQ(FsTypeOf(disks[0]), FSTYPE_FAT) << disks[0].account;
   EXPECT_EQ(disks[0].label, "LOGICAL");
   EXPECT_THAT(disks[0].problems, IsEmpty()) << disks[0].account;
-  EXPECT_EQ(disks[1].fs_type(), FSTYPE_FAT32) << disks[1].account;
+  EXPECT_EQ(FsTypeOf(disks[1]), FSTYPE_FAT32) << disks[1].account;
   EXPECT_EQ(disks[1].label, "LOGICAL 32");
   EXPECT_THAT(disks[1].problems, IsEmpty()) << disks[1].account;
   EXPECT_THAT(Disagreements(RegionsNow(session()), LayoutOf()), IsEmpty());

@@ -140,7 +140,7 @@ TEST_P(CreatePartitionAssignAndFormatEx, FailsWithAPathThatNamesNoFolder) {
     for (const REGION_INFO_EX& region : RegionsOfType(session(), REGION_PRIMARY)) {
       EXPECT_THAT(FoldersOf(region.id), IsEmpty());
       if (std::ranges::find(before, region.id, &REGION_INFO_EX::id) == before.end()) {
-        EXPECT_EQ(OnDisk(region).fs_type(), FSTYPE_UNKNOWN);
+        EXPECT_EQ(FsTypeOf(OnDisk(region)), FSTYPE_UNKNOWN);
       }
     }
   }

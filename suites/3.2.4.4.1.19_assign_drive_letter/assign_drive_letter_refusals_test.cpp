@@ -1,86 +1,31 @@
 // AssignDriveLetter of both revisions: each listed check by itself.
 #include "suites/support/drive_letters.hpp"
 
-#include <functional>
-#include <limits>
-
 namespace dmrp::suites {
 namespace {
 
-// What the request is spoilt with: a region that cannot have a letter is found in the view.
-struct Broken {
-  const char* name;
-  const char* id;  ///< of the rule that refuses it
-  std::function<void(LetterRequest& request, const StorageView& view, LdmObjectId disk)> spoil;
-};
-
-LdmObjectId OfType(const StorageView& view, LdmObjectId disk, REGIONTYPE type) {
-  for (const REGION_INFO_EX& region : view.RegionsOf(disk)) {
-    if (region.regionType == type) return region.id;
-  }
-  return 0;
-}
-
-std::int64_t StateOf(const StorageView& view, LdmObjectId region) {
-  const REGION_INFO_EX* found = view.FindRegion(region);
-  return found == nullptr ? 0 : found->lastKnownState;
-}
-
-const std::vector<Broken>& BrokenRequests() {
-  using View = StorageView;
-  auto letter = [](char16_t letter) {
-    return [letter](LetterRequest& r, const View&, LdmObjectId) { r.letter = letter; };
-  };
-  auto region = [](REGIONTYPE type) {
-    return [type](LetterRequest& r, const View& v, LdmObjectId disk) {
-      r.storageId = OfType(v, disk, type);
-      r.storageLastKnownState = StateOf(v, r.storageId);
+std::vector<BrokenLetterRequest> BrokenRequests() {
+  auto broken = BrokenLetterRequests("DMRP-0838", "DMRP-0839", "DMRP-0496");
+  const auto region = [](REGIONTYPE type) {
+    return [type](LetterRequest& request, const LetterScene& scene) {
+      for (const REGION_INFO_EX& each : scene.view.RegionsOf(scene.disk)) {
+        if (each.regionType != type) continue;
+        request.storageId = each.id;
+        request.storageLastKnownState = each.lastKnownState;
+        return;
+      }
+      [&] { FAIL() << "no region of type " << NameOf(type); }();
     };
   };
-  static const std::vector<Broken> kBroken = {
-      {"LetterNull", "DMRP-0838", letter(u'\0')},
-      {"LetterSpace", "DMRP-0838", letter(u' ')},
-      {"LetterDigit", "DMRP-0838", letter(u'5')},
-      {"LetterControl", "DMRP-0838", letter(u'\x1b')},
-      {"LetterBeforeA", "DMRP-0838", letter(u'@')},
-      {"LetterAfterZ", "DMRP-0838", letter(u'[')},
-      {"LetterBeforeSmallA", "DMRP-0838", letter(u'`')},
-      {"LetterAfterSmallZ", "DMRP-0838", letter(u'{')},
-      {"LetterUmlaut", "DMRP-0838", letter(u'\u00c4')},
-      {"LetterFullWidth", "DMRP-0838", letter(u'\uff3a')},
-      {"LetterWhoseLowByteIsOne", "DMRP-0838", letter(u'\u015a')},
-      {"LetterStateOneBelow", "DMRP-0838",
-       [](LetterRequest& r, const View&, LdmObjectId) { --r.letterLastKnownState; }},
-      {"LetterStateOneAbove", "DMRP-0838",
-       [](LetterRequest& r, const View&, LdmObjectId) { ++r.letterLastKnownState; }},
-      {"LetterStateFarOff", "DMRP-0496",
-       [](LetterRequest& r, const View&, LdmObjectId) { r.letterLastKnownState += std::int64_t{1} << 32; }},
-      {"StorageZero", "DMRP-0839", [](LetterRequest& r, const View&, LdmObjectId) { r.storageId = 0; }},
-      {"StorageMinusOne", "DMRP-0839", [](LetterRequest& r, const View&, LdmObjectId) { r.storageId = -1; }},
-      {"StorageUnknown", "DMRP-0839",
-       [](LetterRequest& r, const View&, LdmObjectId) {
-         r.storageId = std::numeric_limits<LdmObjectId>::max();
-       }},
-      {"StorageIsADisk", "DMRP-0839",
-       [](LetterRequest& r, const View& v, LdmObjectId disk) {
-         r.storageId = disk;
-         r.storageLastKnownState = v.FindDisk(disk)->lastKnownState;
-       }},
-      {"StorageIsFreeSpace", "DMRP-0839", region(REGION_FREE)},
-      {"StorageIsFreeSpaceOfTheExtended", "DMRP-0839", region(REGION_EXTENDED_FREE)},
-      {"StorageIsTheExtended", "DMRP-0839", region(REGION_EXTENDED)},
-      {"StorageStateOneBelow", "DMRP-0839",
-       [](LetterRequest& r, const View&, LdmObjectId) { --r.storageLastKnownState; }},
-      {"StorageStateOneAbove", "DMRP-0839",
-       [](LetterRequest& r, const View&, LdmObjectId) { ++r.storageLastKnownState; }},
-      {"StorageStateFarOff", "DMRP-0496",
-       [](LetterRequest& r, const View&, LdmObjectId) { r.storageLastKnownState += std::int64_t{1} << 32; }},
-  };
-  return kBroken;
+  broken.push_back({"StorageIsFreeSpace", "DMRP-0839", region(REGION_FREE)});
+  broken.push_back({"StorageIsFreeSpaceOfTheExtended", "DMRP-0839", region(REGION_EXTENDED_FREE)});
+  broken.push_back({"StorageIsTheExtended", "DMRP-0839", region(REGION_EXTENDED)});
+  return broken;
 }
 
-class AssignDriveLetterRefuses : public DriveLetterTest,
-                                 public ::testing::WithParamInterface<std::tuple<Revision, Broken>> {
+class AssignDriveLetterRefuses
+    : public DriveLetterTest,
+      public ::testing::WithParamInterface<std::tuple<Revision, BrokenLetterRequest>> {
  protected:
   void SetUp() override { StartLetters(); }
 };
@@ -95,7 +40,7 @@ TEST_P(AssignDriveLetterRefuses, Because) {
   for (const std::uint32_t force : {NO_FORCE_OPERATION, FORCE_OPERATION}) {
     LetterRequest request = Prepare(session, FreeLetter(session), storage, force);
     const Observation before = ObserveAll(session, force == NO_FORCE_OPERATION);
-    broken.spoil(request, before.view, lab().DiskId(0));
+    broken.spoil(request, {.view = before.view, .disk = lab().DiskId(0)});
 
     EXPECT_THAT(Assign(session, request), Refused());
 
@@ -105,10 +50,7 @@ TEST_P(AssignDriveLetterRefuses, Because) {
 
 INSTANTIATE_TEST_SUITE_P(Both, AssignDriveLetterRefuses,
                          ::testing::Combine(kBothRevisions, ::testing::ValuesIn(BrokenRequests())),
-                         [](const auto& info) {
-                           return std::string(harness::ToString(std::get<0>(info.param))) + "_" +
-                                  std::get<1>(info.param).name;
-                         });
+                         BrokenLetterRequestName());
 
 class AssignDriveLetterConflict : public DriveLetterTest, public ::testing::WithParamInterface<Revision> {
  protected:

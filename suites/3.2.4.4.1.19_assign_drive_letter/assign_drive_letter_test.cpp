@@ -131,14 +131,14 @@ TEST_P(AssignDriveLetter, WritesTheMountDatabase) {
   const char16_t old_letter = FreeLetter(session(), 0);
   const char16_t letter = FreeLetter(session(), 1);
   const REGION_INFO_EX target = storage();
-  const std::string id = MountedDevices::UniqueIdOf(
-      target, DiskNow(SessionOf(Revision::kIVolumeClient3), GetParam().place.disk));
+  const std::string id =
+      UniqueIdOf(target, DiskNow(SessionOf(Revision::kIVolumeClient3), GetParam().place.disk));
   Give(session(), old_letter, GetParam().place);
-  EXPECT_THAT(Need(MountedDevices::Read(lab())).LettersOf(id), ElementsAre(old_letter));
+  EXPECT_THAT(Need(harness::ReadMountedDevices(lab().bed())).LettersOf(id), ElementsAre(old_letter));
 
   ASSERT_THAT(Assign(session(), Prepare(session(), letter, storage())), Succeeds());
 
-  const MountedDevices database = Need(MountedDevices::Read(lab()));
+  const MountedDevices database = Need(harness::ReadMountedDevices(lab().bed()));
   EXPECT_THAT(database.LettersOf(id), ElementsAre(letter)) << database.ToText();
   EXPECT_FALSE(database.RefusesLetter(id)) << database.ToText();
   EXPECT_TRUE(database.strange.empty()) << database.ToText();

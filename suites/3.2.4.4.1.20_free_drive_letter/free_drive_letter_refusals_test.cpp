@@ -1,97 +1,37 @@
 // FreeDriveLetter of both revisions: each listed check by itself.
 #include "suites/support/drive_letters.hpp"
 
-#include <functional>
-#include <limits>
-
 namespace dmrp::suites {
 namespace {
 
-struct Broken {
-  const char* name;
-  const char* id;  ///< of the rule that refuses it
-  /// `other` has a letter of its own, `bare` has none.
-  std::function<void(LetterRequest& request, const StorageView& view, const REGION_INFO_EX& other,
-                     const DRIVE_LETTER_INFO& other_letter, const REGION_INFO_EX& bare)>
-      spoil;
-};
-
-const std::vector<Broken>& BrokenRequests() {
-  using View = StorageView;
-  using Region = REGION_INFO_EX;
-  using Letter = DRIVE_LETTER_INFO;
-  auto letter = [](char16_t letter) {
-    return [letter](LetterRequest& r, const View&, const Region&, const Letter&, const Region&) {
-      r.letter = letter;
-    };
+std::vector<BrokenLetterRequest> BrokenRequests() {
+  using Scene = LetterScene;
+  auto broken = BrokenLetterRequests("DMRP-0854", "DMRP-0855", "DMRP-0496");
+  const auto volume = [](LetterRequest& r, const REGION_INFO_EX& region) {
+    r.storageId = region.id;
+    r.storageLastKnownState = region.lastKnownState;
   };
-  static const std::vector<Broken> kBroken = {
-      {"LetterNull", "DMRP-0854", letter(u'\0')},
-      {"LetterSpace", "DMRP-0854", letter(u' ')},
-      {"LetterDigit", "DMRP-0854", letter(u'0')},
-      {"LetterAfterZ", "DMRP-0854", letter(u'[')},
-      {"LetterUmlaut", "DMRP-0854", letter(u'\u00e4')},
-      {"LetterFullWidth", "DMRP-0854", letter(u'\uff3a')},
-      {"LetterStateOneBelow", "DMRP-0854",
-       [](LetterRequest& r, const View&, const Region&, const Letter&, const Region&) {
-         --r.letterLastKnownState;
-       }},
-      {"LetterStateOneAbove", "DMRP-0854",
-       [](LetterRequest& r, const View&, const Region&, const Letter&, const Region&) {
-         ++r.letterLastKnownState;
-       }},
-      {"LetterStateFarOff", "DMRP-0496",
-       [](LetterRequest& r, const View&, const Region&, const Letter&, const Region&) {
-         r.letterLastKnownState += std::int64_t{1} << 32;
-       }},
-      {"StorageZero", "DMRP-0855",
-       [](LetterRequest& r, const View&, const Region&, const Letter&, const Region&) { r.storageId = 0; }},
-      {"StorageUnknown", "DMRP-0855",
-       [](LetterRequest& r, const View&, const Region&, const Letter&, const Region&) {
-         r.storageId = std::numeric_limits<LdmObjectId>::max();
-       }},
-      {"StorageIsADisk", "DMRP-0855",
-       [](LetterRequest& r, const View& v, const Region& other, const Letter&, const Region&) {
-         r.storageId = other.diskId;
-         r.storageLastKnownState = v.FindDisk(other.diskId)->lastKnownState;
-       }},
-      {"StorageStateOneBelow", "DMRP-0855",
-       [](LetterRequest& r, const View&, const Region&, const Letter&, const Region&) {
-         --r.storageLastKnownState;
-       }},
-      {"StorageStateOneAbove", "DMRP-0855",
-       [](LetterRequest& r, const View&, const Region&, const Letter&, const Region&) {
-         ++r.storageLastKnownState;
-       }},
-      {"LetterOfAnotherVolume", "DMRP-0856",
-       [](LetterRequest& r, const View&, const Region&, const Letter& letter, const Region&) {
-         r.letter = letter.letter;
-         r.letterLastKnownState = letter.lastKnownState;
-       }},
-      {"VolumeWithAnotherLetter", "DMRP-0856",
-       [](LetterRequest& r, const View&, const Region& other, const Letter&, const Region&) {
-         r.storageId = other.id;
-         r.storageLastKnownState = other.lastKnownState;
-       }},
-      {"VolumeWithoutALetter", "DMRP-0856",
-       [](LetterRequest& r, const View&, const Region&, const Letter&, const Region& bare) {
-         r.storageId = bare.id;
-         r.storageLastKnownState = bare.lastKnownState;
-       }},
-      {"LetterThatIsFree", "DMRP-0856",
-       [](LetterRequest& r, const View& v, const Region&, const Letter&, const Region&) {
-         for (const Letter& each : *v.letters) {
-           if (each.isUsed) continue;
-           r.letter = each.letter;
-           r.letterLastKnownState = each.lastKnownState;
-         }
-       }},
+  const auto letter = [](LetterRequest& r, const DRIVE_LETTER_INFO& entry) {
+    r.letter = entry.letter;
+    r.letterLastKnownState = entry.lastKnownState;
   };
-  return kBroken;
+  broken.push_back({"LetterOfAnotherVolume", "DMRP-0856",
+                    [=](LetterRequest& r, const Scene& scene) { letter(r, scene.other_letter); }});
+  broken.push_back({"VolumeWithAnotherLetter", "DMRP-0856",
+                    [=](LetterRequest& r, const Scene& scene) { volume(r, scene.other); }});
+  broken.push_back({"VolumeWithoutALetter", "DMRP-0856",
+                    [=](LetterRequest& r, const Scene& scene) { volume(r, scene.bare); }});
+  broken.push_back({"LetterThatIsFree", "DMRP-0856", [=](LetterRequest& r, const Scene& scene) {
+                      for (const DRIVE_LETTER_INFO& each : *scene.view.letters) {
+                        if (!each.isUsed) letter(r, each);
+                      }
+                    }});
+  return broken;
 }
 
-class FreeDriveLetterRefuses : public DriveLetterTest,
-                               public ::testing::WithParamInterface<std::tuple<Revision, Broken>> {
+class FreeDriveLetterRefuses
+    : public DriveLetterTest,
+      public ::testing::WithParamInterface<std::tuple<Revision, BrokenLetterRequest>> {
  protected:
   void SetUp() override { StartLetters(); }
 };
@@ -109,8 +49,11 @@ TEST_P(FreeDriveLetterRefuses, Because) {
   for (const std::uint32_t force : {NO_FORCE_OPERATION, FORCE_OPERATION}) {
     const Observation before = ObserveAll(session, force == NO_FORCE_OPERATION);
     LetterRequest request = Prepare(session, letter, Storage(session, kPrimary), force);
-    broken.spoil(request, before.view, Storage(session, kLogical), LetterNow(session, other_letter),
-                 Storage(session, kSecondPrimary));
+    broken.spoil(request, {.view = before.view,
+                           .disk = lab().DiskId(0),
+                           .other = Storage(session, kLogical),
+                           .other_letter = LetterNow(session, other_letter),
+                           .bare = Storage(session, kSecondPrimary)});
 
     EXPECT_THAT(Free(session, request), Refused());
 
@@ -120,10 +63,7 @@ TEST_P(FreeDriveLetterRefuses, Because) {
 
 INSTANTIATE_TEST_SUITE_P(Both, FreeDriveLetterRefuses,
                          ::testing::Combine(kBothRevisions, ::testing::ValuesIn(BrokenRequests())),
-                         [](const auto& info) {
-                           return std::string(harness::ToString(std::get<0>(info.param))) + "_" +
-                                  std::get<1>(info.param).name;
-                         });
+                         BrokenLetterRequestName());
 
 class FreeDriveLetterRace : public DriveLetterTest, public ::testing::WithParamInterface<Revision> {};
 

@@ -85,12 +85,12 @@ TEST_P(FreeDriveLetter, TakesALetterInEitherCase) {
 // The mount database has no letter for the partition any more; its volume name stays what it was.
 TEST_P(FreeDriveLetter, WritesTheMountDatabase) {
   Checks("DMRP-0859", "DMRP-0863", "DMRP-0828", "DMRP-0077");
-  const std::string id = MountedDevices::UniqueIdOf(
-      storage(), DiskNow(SessionOf(Revision::kIVolumeClient3), GetParam().place.disk));
-  const MountedDevices before = Need(MountedDevices::Read(lab()));
+  const std::string id =
+      UniqueIdOf(storage(), DiskNow(SessionOf(Revision::kIVolumeClient3), GetParam().place.disk));
+  const MountedDevices before = Need(harness::ReadMountedDevices(lab().bed()));
   ASSERT_THAT(before.LettersOf(id), ElementsAre(letter_)) << before.ToText();
   ASSERT_THAT(Free(session(), Prepare(session(), letter_, storage())), Succeeds());
-  const MountedDevices after = Need(MountedDevices::Read(lab()));
+  const MountedDevices after = Need(harness::ReadMountedDevices(lab().bed()));
   EXPECT_THAT(after.LettersOf(id), IsEmpty()) << after.ToText();
   EXPECT_EQ(after.NamesOf(id), before.NamesOf(id));
   EXPECT_FALSE(after.letters.contains(letter_)) << after.ToText();

@@ -89,7 +89,7 @@ class FormatUnits : public FormatRevisionTest {
     ASSERT_THAT(objects, Succeeds());
     for (std::size_t i = 0; i < made.size(); ++i) {
       SCOPED_TRACE(fmt::format("{} with units of {}", FileSystemName(made[i].type), made[i].unit));
-      EXPECT_EQ(on_disk[i].fs_type(), made[i].type) << on_disk[i].account;
+      EXPECT_EQ(FsTypeOf(on_disk[i]), made[i].type) << on_disk[i].account;
       EXPECT_EQ(on_disk[i].unit, made[i].unit) << on_disk[i].account;
       EXPECT_EQ(on_disk[i].compressed, compressed) << on_disk[i].account;
       EXPECT_EQ(on_disk[i].label, fmt::format("U{}", made[i].unit));

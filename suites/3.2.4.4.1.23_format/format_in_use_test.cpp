@@ -61,7 +61,7 @@ TEST_P(FormatInUse, FailsWithoutForce) {
     EXPECT_EQ(Content(), "precious\n");
   }
   const FileSystemOnDisk disk = OnDisk(region_);
-  EXPECT_EQ(disk.fs_type(), FSTYPE_FAT);
+  EXPECT_EQ(FsTypeOf(disk), FSTYPE_FAT);
   EXPECT_EQ(disk.label, "KEEP");
   Release();
 }
@@ -83,7 +83,7 @@ TEST_P(FormatInUse, SucceedsWithForce) {
   FormatAndWait(session(), region_, FileSystemSpec(FSTYPE_FAT, 4096, u"FORCED"), true, true);
   Release();
   const FileSystemOnDisk disk = OnDisk(region_);
-  EXPECT_EQ(disk.fs_type(), FSTYPE_FAT) << disk.account;
+  EXPECT_EQ(FsTypeOf(disk), FSTYPE_FAT) << disk.account;
   EXPECT_EQ(disk.label, "FORCED");
   EXPECT_EQ(disk.unit, 4096U);
   EXPECT_THAT(disk.problems, IsEmpty()) << disk.account;
@@ -103,7 +103,7 @@ TEST_P(FormatInUse, WhatTheOldFileSystemHeldDoesNotReachTheNewOne) {
   holder_.reset();
   Need(agent.Shell("umount /held 2>/dev/null; sync"));
   const FileSystemOnDisk disk = OnDisk(region_);
-  EXPECT_EQ(disk.fs_type(), FSTYPE_FAT) << disk.account;
+  EXPECT_EQ(FsTypeOf(disk), FSTYPE_FAT) << disk.account;
   EXPECT_EQ(disk.label, "FORCED");
   EXPECT_THAT(disk.problems, IsEmpty()) << disk.account;
 }

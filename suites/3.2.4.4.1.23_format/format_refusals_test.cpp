@@ -152,7 +152,7 @@ TEST_P(FormatOnReadOnly, Fails) {
   StartSharedWith("format-read-only", {disk});
   const REGION_INFO_EX region = RegionsOfType(session(), REGION_PRIMARY).front();
   ExpectFails(session(), FormatOf(region, FileSystemSpec(FSTYPE_NTFS, 4096)));
-  EXPECT_EQ(OnDisk(region).fs_type(), FSTYPE_UNKNOWN);
+  EXPECT_EQ(FsTypeOf(OnDisk(region)), FSTYPE_UNKNOWN);
 }
 
 INSTANTIATE_TEST_SUITE_P(Both, FormatOnReadOnly, kBothRevisions, RevisionName());

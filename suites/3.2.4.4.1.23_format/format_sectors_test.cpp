@@ -77,7 +77,7 @@ TEST_P(FormatSectors, ThatAreUnreadableAreNoticedByAFullFormat) {
   const auto object = FileSystemOf(session(), region_.id);
   ASSERT_TRUE(object);
   Need(GuestOrSkip().ClearFaults(lab().bed().disks().at(0).id));
-  EXPECT_EQ(object->fsType, OnDisk(region_).fs_type()) << ToText(*object);
+  EXPECT_EQ(object->fsType, FsTypeOf(OnDisk(region_))) << ToText(*object);
   FormatAndWait(session(), after, FileSystemSpec(FSTYPE_NTFS, 4096, u"AGAIN"), false);
   EXPECT_EQ(OnDisk(region_).label, "AGAIN");
 }

@@ -63,7 +63,7 @@ TEST_P(Format, MakesTheFileSystem) {
   const REGION_INFO_EX region = Storage();
   FormatAndWait(session(), region, Spec());
   const FileSystemOnDisk disk = OnDisk(region);
-  EXPECT_EQ(disk.fs_type(), GetParam().type) << disk.account;
+  EXPECT_EQ(FsTypeOf(disk), GetParam().type) << disk.account;
   EXPECT_EQ(disk.label, "DATA");
   EXPECT_EQ(disk.unit, GetParam().unit);
   EXPECT_THAT(disk.problems, IsEmpty()) << disk.account;
@@ -283,7 +283,7 @@ TEST_P(FormatObjects, IgnoresTheOtherMembersOfTheSpec) {
   spec.taskId = region.id;
   FormatAndWait(session(), region, spec);
   const FileSystemOnDisk disk = OnDisk(region);
-  EXPECT_EQ(disk.fs_type(), GetParam().type);
+  EXPECT_EQ(FsTypeOf(disk), GetParam().type);
   EXPECT_EQ(disk.label, "NOISE");
   EXPECT_EQ(disk.unit, GetParam().unit);
   const auto object = FileSystemOf(session(), region.id);
@@ -309,7 +309,7 @@ TEST_P(FormatObjects, ReplacesTheFileSystemThatWasThere) {
   EXPECT_EQ(second->fsType, other);
   EXPECT_EQ(LabelOf(*second), "SECOND");
   const FileSystemOnDisk disk = OnDisk(region);
-  EXPECT_EQ(disk.fs_type(), other) << disk.account;
+  EXPECT_EQ(FsTypeOf(disk), other) << disk.account;
   EXPECT_EQ(disk.label, "SECOND");
   EXPECT_THAT(disk.problems, IsEmpty()) << disk.account;
 }

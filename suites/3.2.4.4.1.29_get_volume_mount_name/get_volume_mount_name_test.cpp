@@ -63,9 +63,9 @@ TEST_P(GetVolumeMountName, StaysTheSame) {
 TEST_P(GetVolumeMountName, IsTheOneOfTheMountDatabase) {
   Checks("DMRP-0993", "DMRP-0998");
   const std::string guid = GuidOf(NameOfVolume(session(), storage().id));
-  const std::string id = MountedDevices::UniqueIdOf(
-      storage(), DiskNow(SessionOf(Revision::kIVolumeClient3), GetParam().place.disk));
-  const MountedDevices database = Need(MountedDevices::Read(lab()));
+  const std::string id =
+      UniqueIdOf(storage(), DiskNow(SessionOf(Revision::kIVolumeClient3), GetParam().place.disk));
+  const MountedDevices database = Need(harness::ReadMountedDevices(lab().bed()));
   EXPECT_THAT(database.NamesOf(id), Contains(guid)) << database.ToText();
 }
 

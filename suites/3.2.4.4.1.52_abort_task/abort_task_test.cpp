@@ -58,7 +58,7 @@ TEST_P(AbortTask, StopsTheWorkAndLeavesASoundState) {
   const auto object = FileSystemOf(session(), region.id);
   ASSERT_TRUE(object);
   const FileSystemOnDisk disk = OnDisk(region);
-  EXPECT_EQ(object->fsType, disk.fs_type()) << ToText(*object) << "\n" << disk.account;
+  EXPECT_EQ(object->fsType, FsTypeOf(disk)) << ToText(*object) << "\n" << disk.account;
   EXPECT_THAT(disk.problems, IsEmpty()) << disk.account;
   FormatAndWait(session(), after, FileSystemSpec(FSTYPE_FAT, 2048, u"NEXT"));
   EXPECT_EQ(OnDisk(region).label, "NEXT");

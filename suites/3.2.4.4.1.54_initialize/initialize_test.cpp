@@ -1,6 +1,6 @@
 // Initialize of IVolumeClient (3.2.4.4.1.54) and IVolumeClient3 (3.2.4.4.3.57).
 #include "protocol/dcom/runtime.hpp"
-#include "suites/support/conformance_test.hpp"
+#include "suites/support/client_test.hpp"
 
 #include <algorithm>
 #include <set>
@@ -15,25 +15,9 @@ constexpr std::uint32_t kFlagsFirst = SYSFLAG_SERVER | SYSFLAG_ALPHA | SYSFLAG_S
 constexpr std::uint32_t kFlagsThird =
     kFlagsFirst | SYSFLAG_NO_DYNAMIC | SYSFLAG_IA64 | SYSFLAG_UNINSTALL_VALID | SYSFLAG_DYNAMIC_1394;
 
-class Initialize : public RevisionTest {
+class Initialize : public ClientTest {
  protected:
-  void SetUp() override { Start({kMbr512}); }
-  [[nodiscard]] bool third() const { return GetParam() == Revision::kIVolumeClient3; }
-  Session& Uninitialized(std::string name = "new client") {
-    return Open({.revision = GetParam(),
-                 .initialize = false,
-                 .name = std::move(name),
-                 .account = {},
-                 .auth_level = {}});
-  }
-  // Changes storage through another client.
-  LdmObjectId Change(std::int64_t offset = 0) {
-    Session& other = SessionOf(Revision::kIVolumeClient3);
-    const REGION_INFO_EX free = FreeRegion(other);
-    const auto made = other.CreatePartition(Spec(free, REGION_PRIMARY, free.start + offset, MiB(4)));
-    EXPECT_THAT(made, Succeeds());
-    return made->tinfo.storageId;
-  }
+  Session& Uninitialized(std::string name = "new client") { return Client(std::move(name), false); }
 };
 
 // Success returns a new id, the version of the IDL and the flags; each client's id is its own, the version is

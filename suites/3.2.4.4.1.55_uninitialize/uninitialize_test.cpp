@@ -1,6 +1,6 @@
 // Uninitialize of IVolumeClient (3.2.4.4.1.55) and IVolumeClient3 (3.2.4.4.3.58).
 #include "harness/guest/guest.hpp"
-#include "suites/support/conformance_test.hpp"
+#include "suites/support/client_test.hpp"
 
 #include <memory>
 #include <vector>
@@ -8,25 +8,7 @@
 namespace dmrp::suites {
 namespace {
 
-class Uninitialize : public RevisionTest {
- protected:
-  void SetUp() override { Start({kMbr512}); }
-  [[nodiscard]] bool third() const { return GetParam() == Revision::kIVolumeClient3; }
-  Session& Client(std::string name, bool initialize = true) {
-    return Open({.revision = GetParam(),
-                 .initialize = initialize,
-                 .name = std::move(name),
-                 .account = {},
-                 .auth_level = {}});
-  }
-  LdmObjectId Change(std::int64_t offset = 0) {
-    Session& other = SessionOf(Revision::kIVolumeClient3);
-    const REGION_INFO_EX free = FreeRegion(other);
-    const auto made = other.CreatePartition(Spec(free, REGION_PRIMARY, free.start + offset, MiB(4)));
-    EXPECT_THAT(made, Succeeds());
-    return made->tinfo.storageId;
-  }
-};
+class Uninitialize : public ClientTest {};
 
 // The client leaves the list: no notification reaches it any more, others are notified on.
 TEST_P(Uninitialize, EndsNotifications) {
@@ -67,6 +49,18 @@ TEST_P(Uninitialize, LeavesOtherClientsAloneWhenRefused) {
   const LdmObjectId made = Change();
   EXPECT_TRUE(other.sink().WaitFor(harness::Action(DMNOTIFY_REGION_INFO, LDMACTION_CREATED, made),
                                    target().notification_timeout));
+}
+
+// Messages after Uninitialize are ignored: whatever answer they get, nothing changes, and others hear of nothing.
+TEST_P(Uninitialize, IsTheLastMessageThatHasAnEffect) {
+  Checks("DMRP-1448");
+  Session& client = Client("client");
+  Session& other = SessionOf(Revision::kIVolumeClient3);
+  const REGION_INFO_EX free = FreeRegion(client);
+  ASSERT_THAT(client.Uninitialize(), Succeeds());
+  const Observation before = ObserveAll(other);
+  EXPECT_THAT(client.CreatePartition(Spec(free, REGION_PRIMARY, free.start, MiB(4))), FaultsOrRefuses());
+  EXPECT_THAT(ObserveAll(other), Unchanged(before));
 }
 
 // After Uninitialize the client can begin again, as a new client.

@@ -21,7 +21,7 @@ class DriveLetterEvents : public LetterSetupTest {
     // The database is there once the server has written to it.
     letter_ = FreeLetter(session());
     Give(session(), letter_, GetParam().place);
-    id_ = MountedDevices::UniqueIdOf(storage(), DiskNow(*third_, GetParam().place.disk));
+    id_ = UniqueIdOf(storage(), DiskNow(*third_, GetParam().place.disk));
   }
   static std::string ValueName(char16_t letter) {
     return fmt::format("\\DosDevices\\{}:", static_cast<char>(letter));
@@ -51,7 +51,7 @@ TEST_P(DriveLetterEvents, TellOfALetterThatAnotherProgramTook) {
   Checks("DMRP-1913", "DMRP-1888", "DMRP-0459", "DMRP-0527");
   const std::uint64_t mark_first = first_->sink().Count();
   const std::uint64_t mark_third = third_->sink().Count();
-  Need(EditMountedDevices(lab(), {}, {ValueName(letter_)}));
+  Need(harness::EditMountedDevices(lab().bed(), {}, {ValueName(letter_)}));
   ExpectFrame(*first_, mark_first, letter_, 0);
   ExpectFrame(*third_, mark_third, letter_, 0);
   EXPECT_EQ(LettersOf(session(), storage().id), u"");
@@ -64,7 +64,7 @@ TEST_P(DriveLetterEvents, TellOfALetterThatAnotherProgramGave) {
   const LdmObjectId id = storage().id;
   const std::uint64_t mark_first = first_->sink().Count();
   const std::uint64_t mark_third = third_->sink().Count();
-  Need(EditMountedDevices(lab(), {{ValueName(letter_), Need(FromHex(id_))}}, {}));
+  Need(harness::EditMountedDevices(lab().bed(), {{ValueName(letter_), Need(FromHex(id_))}}, {}));
   ExpectFrame(*first_, mark_first, letter_, id);
   ExpectFrame(*third_, mark_third, letter_, id);
   EXPECT_EQ(LettersOf(session(), id), std::u16string{letter_});
@@ -76,7 +76,8 @@ TEST_P(DriveLetterEvents, TellOfALetterThatAnotherProgramChanged) {
   const char16_t other = FreeLetter(session());
   const LdmObjectId id = storage().id;
   const std::uint64_t mark = third_->sink().Count();
-  Need(EditMountedDevices(lab(), {{ValueName(other), Need(FromHex(id_))}}, {ValueName(letter_)}));
+  Need(harness::EditMountedDevices(lab().bed(), {{ValueName(other), Need(FromHex(id_))}},
+                                   {ValueName(letter_)}));
   ExpectFrame(*third_, mark, letter_, 0);
   ExpectFrame(*third_, mark, other, id);
 }
@@ -86,7 +87,7 @@ TEST_P(DriveLetterEvents, MakeEarlierStatesStale) {
   Checks("DMRP-1913", "DMRP-0496", "DMRP-0527");
   const LetterRequest prepared = Prepare(session(), letter_, storage());
   const std::uint64_t mark = third_->sink().Count();
-  Need(EditMountedDevices(lab(), {}, {ValueName(letter_)}));
+  Need(harness::EditMountedDevices(lab().bed(), {}, {ValueName(letter_)}));
   ExpectFrame(*third_, mark, letter_, 0);
   EXPECT_THAT(Free(session(), prepared), Refused());
   EXPECT_THAT(Assign(session(), Prepare(session(), letter_, storage())), Succeeds());

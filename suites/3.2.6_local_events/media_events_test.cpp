@@ -132,6 +132,22 @@ class LetterEvents : public ConformanceTest {
     return std::ranges::find(regions, REGION_PRIMARY, &REGION_INFO_EX::regionType)->id;
   }
 
+  /// A letter that is free in `view`, given to a partition of it.
+  char16_t GiveALetter(LdmObjectId partition, const StorageView& view) {
+    [&] { ASSERT_TRUE(view.letters); }();
+    const auto free = std::ranges::find(*view.letters, false, &DRIVE_LETTER_INFO::isUsed);
+    [&] { ASSERT_NE(free, view.letters->end()) << "no letter is free"; }();
+    const auto given = third_->Change<AssignDriveLetterReply>(
+        kIVolumeClient3, "AssignDriveLetter",
+        AssignDriveLetterRequest{.letter = free->letter,
+                                 .forceOption = 0,
+                                 .letterLastKnownState = free->lastKnownState,
+                                 .storageId = partition,
+                                 .storageLastKnownState = view.FindRegion(partition)->lastKnownState});
+    [&] { ASSERT_THAT(given, Succeeds()); }();
+    return free->letter;
+  }
+
   Session* first_ = nullptr;
   Session* third_ = nullptr;
   std::string node_;
@@ -162,18 +178,7 @@ TEST_F(LetterEvents, ADiskTakesItsLetterAlongAndBringsItBack) {
   };
   auto [disk, partition] = arrive();
   const StorageView before = Need(third_->View());
-  ASSERT_TRUE(before.letters);
-  const auto free = std::ranges::find(*before.letters, false, &DRIVE_LETTER_INFO::isUsed);
-  ASSERT_NE(free, before.letters->end());
-  ASSERT_THAT(
-      third_->Change<AssignDriveLetterReply>(
-          kIVolumeClient3, "AssignDriveLetter",
-          AssignDriveLetterRequest{.letter = free->letter,
-                                   .forceOption = 0,
-                                   .letterLastKnownState = free->lastKnownState,
-                                   .storageId = partition,
-                                   .storageLastKnownState = before.FindRegion(partition)->lastKnownState}),
-      Succeeds());
+  const char16_t letter = GiveALetter(partition, before);
 
   std::uint64_t mark = third_->sink().Count();
   Need(lab().bed().Detach(disk));
@@ -186,7 +191,7 @@ TEST_F(LetterEvents, ADiskTakesItsLetterAlongAndBringsItBack) {
             std::ranges::find_if(objects, harness::Action(DMNOTIFY_DISK_INFO, LDMACTION_DELETED)) -
                 objects.begin());
   const StorageView gone = Need(third_->View());
-  EXPECT_FALSE(gone.FindLetter(free->letter)->isUsed);
+  EXPECT_FALSE(gone.FindLetter(letter)->isUsed);
   EXPECT_EQ(gone.FileSystemOf(partition), nullptr);
 
   mark = third_->sink().Count();
@@ -194,8 +199,8 @@ TEST_F(LetterEvents, ADiskTakesItsLetterAlongAndBringsItBack) {
   EXPECT_TRUE(third_->sink().WaitFor(is_letter, target().notification_timeout, mark))
       << "the letter is not back";
   const StorageView back = Need(third_->View());
-  EXPECT_TRUE(back.FindLetter(free->letter)->isUsed);
-  EXPECT_EQ(back.FindLetter(free->letter)->storageId, partition);
+  EXPECT_TRUE(back.FindLetter(letter)->isUsed);
+  EXPECT_EQ(back.FindLetter(letter)->storageId, partition);
   EXPECT_NE(back.FileSystemOf(partition), nullptr);
 }
 
@@ -205,18 +210,7 @@ TEST_F(LetterEvents, ALetterGoesWithItsPartition) {
   Checks("DMRP-1903", "DMRP-1904", "DMRP-1905", "DMRP-1906");
   const StorageView before = Need(third_->View());
   const LdmObjectId partition = Partition();
-  ASSERT_TRUE(before.letters);
-  const auto free = std::ranges::find(*before.letters, false, &DRIVE_LETTER_INFO::isUsed);
-  ASSERT_NE(free, before.letters->end());
-  ASSERT_THAT(
-      third_->Change<AssignDriveLetterReply>(
-          kIVolumeClient3, "AssignDriveLetter",
-          AssignDriveLetterRequest{.letter = free->letter,
-                                   .forceOption = 0,
-                                   .letterLastKnownState = free->lastKnownState,
-                                   .storageId = partition,
-                                   .storageLastKnownState = before.FindRegion(partition)->lastKnownState}),
-      Succeeds());
+  const char16_t letter = GiveALetter(partition, before);
   const std::uint64_t mark = third_->sink().Count();
 
   Need(lab().bed().guest()->agent().Shell("sfdisk --delete " + node_.substr(0, node_.size() - 1) + " 1"));
@@ -228,7 +222,7 @@ TEST_F(LetterEvents, ALetterGoesWithItsPartition) {
   };
   EXPECT_TRUE(third_->sink().WaitFor(freed, target().notification_timeout, mark));
   const StorageView after = Need(third_->View());
-  EXPECT_FALSE(after.FindLetter(free->letter)->isUsed);
+  EXPECT_FALSE(after.FindLetter(letter)->isUsed);
   EXPECT_EQ(after.FileSystemOf(partition), nullptr);
 }
 

@@ -1,6 +1,7 @@
 #include "suites/support/drive_letters.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -8,14 +9,6 @@ namespace dmrp::suites {
 
 namespace {
 
-constexpr std::string_view kMbrTable = R"(label: dos
-label-id: 0x5eed0019
-start=2048, size=16384, type=7
-start=20480, size=16384, type=7
-start=40960, size=49152, type=f
-start=43008, size=16384, type=7
-start=61440, size=16384, type=7
-)";
 constexpr std::string_view kGptTable = R"(label: gpt
 start=2048, size=16384, type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7
 start=20480, size=16384, type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7
@@ -50,7 +43,7 @@ std::vector<LetterSetup> AllLetterSetups() {
 }
 
 void DriveLetterTest::StartLetters() {
-  StartSharedWith("letters", {{kBlank.Spec(), Table(std::string(kMbrTable))},
+  StartSharedWith("letters", {{kBlank.Spec(), Table(FourVolumes(0x5eed0019, {7, 7, 7, 7}))},
                               {kBlankGpt.Spec(), Table(std::string(kGptTable))},
                               {kBlankUsb.Spec(), Table(std::string(kUsbTable))}});
   LettersAreOurs();
@@ -156,6 +149,58 @@ void DriveLetterTest::Take(Session& session, char16_t letter, const Place& place
       session.interface(), "FreeDriveLetter",
       As<FreeDriveLetterRequest>(Prepare(session, letter, Storage(session, place))));
   [&] { ASSERT_THAT(taken, Succeeds()); }();
+}
+
+std::vector<BrokenLetterRequest> BrokenLetterRequests(const char* letter, const char* storage,
+                                                      const char* state) {
+  using Scene = LetterScene;
+  const auto asking = [](char16_t wrong) {
+    return [wrong](LetterRequest& r, const Scene&) { r.letter = wrong; };
+  };
+  const auto letter_state = [](std::int64_t change) {
+    return [change](LetterRequest& r, const Scene&) { r.letterLastKnownState += change; };
+  };
+  const auto named = [](LdmObjectId id) {
+    return [id](LetterRequest& r, const Scene&) { r.storageId = id; };
+  };
+  const auto storage_state = [](std::int64_t change) {
+    return [change](LetterRequest& r, const Scene&) { r.storageLastKnownState += change; };
+  };
+  constexpr std::int64_t kFarOff = std::int64_t{1} << 32;
+  return {{"LetterNull", letter, asking(u'\0')},
+          {"LetterSpace", letter, asking(u' ')},
+          {"LetterDigit", letter, asking(u'5')},
+          {"LetterControl", letter, asking(u'\x1b')},
+          {"LetterBeforeA", letter, asking(u'@')},
+          {"LetterAfterZ", letter, asking(u'[')},
+          {"LetterBeforeSmallA", letter, asking(u'`')},
+          {"LetterAfterSmallZ", letter, asking(u'{')},
+          {"LetterUmlaut", letter, asking(u'\u00c4')},
+          {"LetterFullWidth", letter, asking(u'\uff3a')},
+          {"LetterWhoseLowByteIsOne", letter, asking(u'\u015a')},
+          {"LetterStateOneBelow", letter, letter_state(-1)},
+          {"LetterStateOneAbove", letter, letter_state(1)},
+          {"LetterStateFarOff", state, letter_state(kFarOff)},
+          {"StorageZero", storage, named(0)},
+          {"StorageMinusOne", storage, named(-1)},
+          {"StorageUnknown", storage, named(std::numeric_limits<LdmObjectId>::max())},
+          {"StorageIsADisk", storage,
+           [](LetterRequest& r, const Scene& scene) {
+             r.storageId = scene.disk;
+             r.storageLastKnownState = scene.view.FindDisk(scene.disk)->lastKnownState;
+           }},
+          {"StorageStateOneBelow", storage, storage_state(-1)},
+          {"StorageStateOneAbove", storage, storage_state(1)},
+          {"StorageStateFarOff", state, storage_state(kFarOff)}};
+}
+
+std::string FourVolumes(std::uint32_t signature, std::array<std::uint8_t, 4> types) {
+  return fmt::format(
+      "label: dos\nlabel-id: {:#010x}\nstart=2048, size=16384, type={:x}\nstart=20480, size=16384, "
+      "type={:x}\n"
+      "start=40960, size=49152, type=f\nstart=43008, size=16384, type={:x}\nstart=61440, size=16384, "
+      "type={:x}\n",
+      signature, types[0], types[1], types[2], types[3]);
 }
 
 void ExpectCompletedTask(const TASK_INFO& task, const Session& session, LdmObjectId storage) {

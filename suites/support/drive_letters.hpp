@@ -4,9 +4,12 @@
 
 #include "suites/support/conformance_test.hpp"
 
+#include <array>
+#include <functional>
 #include <optional>
 #include <ostream>
 #include <string>
+#include <tuple>
 #include <vector>
 
 namespace dmrp::suites {
@@ -93,6 +96,36 @@ class LetterSetupTest : public DriveLetterTest, public ::testing::WithParamInter
   REGION_INFO_EX storage() { return Storage(session(), GetParam().place); }
   [[nodiscard]] bool third() const { return GetParam().revision == Revision::kIVolumeClient3; }
 };
+
+/// What a request that is to be refused can be spoilt with, besides itself.
+struct LetterScene {
+  const StorageView& view;
+  LdmObjectId disk = 0;    ///< of the request's volume
+  REGION_INFO_EX other{};  ///< a volume with other_letter, where the test gave it one
+  DRIVE_LETTER_INFO other_letter{};
+  REGION_INFO_EX bare{};  ///< a volume without a letter, likewise
+};
+
+/// One thing that is wrong with a request.
+struct BrokenLetterRequest {
+  const char* name;  ///< part of test names
+  const char* id;    ///< of the rule that refuses it
+  std::function<void(LetterRequest& request, const LetterScene& scene)> spoil;
+};
+
+/// What AssignDriveLetter and FreeDriveLetter check alike: `letter` is the rule about letter and state,
+/// `storage` that about the object and its state, `state` that about stale states.
+std::vector<BrokenLetterRequest> BrokenLetterRequests(const char* letter, const char* storage,
+                                                      const char* state);
+struct BrokenLetterRequestName {
+  std::string operator()(
+      const ::testing::TestParamInfo<std::tuple<Revision, BrokenLetterRequest>>& info) const {
+    return std::string(harness::ToString(std::get<0>(info.param))) + "_" + std::get<1>(info.param).name;
+  }
+};
+
+/// A script for sfdisk: two primary partitions and two logical drives of 8 MiB, of these types, with gaps.
+std::string FourVolumes(std::uint32_t signature, std::array<std::uint8_t, 4> types);
 
 /// What the member tables ask of the tinfo of a synchronous method that succeeded: id and final status, the
 /// rest zero. `storage` is the value that storageId may have besides 0.

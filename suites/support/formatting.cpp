@@ -52,6 +52,23 @@ std::string FileSystemName(std::int32_t type) {
   }
 }
 
+std::int32_t FsTypeOf(const FileSystemOnDisk& disk) {
+  switch (disk.type) {
+    case FileSystemOnDisk::Type::kNone:
+      return FSTYPE_UNKNOWN;
+    case FileSystemOnDisk::Type::kFat12:
+    case FileSystemOnDisk::Type::kFat16:
+      return FSTYPE_FAT;
+    case FileSystemOnDisk::Type::kFat32:
+      return FSTYPE_FAT32;
+    case FileSystemOnDisk::Type::kNtfs:
+      return FSTYPE_NTFS;
+    case FileSystemOnDisk::Type::kOther:
+      break;
+  }
+  return FSTYPE_OTHER;
+}
+
 std::string LabelOf(const FILE_SYSTEM_INFO& file_system) { return harness::Text(file_system.label); }
 
 std::vector<std::uint32_t> UnitsOf(std::uint32_t flags) {
@@ -164,8 +181,8 @@ std::vector<FileSystemOnDisk> FormatTest::OnDisk(const std::vector<REGION_INFO_E
   const ImageCopy copy(Need(lab().bed().Snapshot(bed_disk.id)), bed_disk.spec.logical_sector);
   std::vector<FileSystemOnDisk> seen;
   for (const REGION_INFO_EX& region : regions) {
-    seen.push_back(Need(ReadFileSystem(copy.path(), static_cast<std::uint64_t>(region.start),
-                                       static_cast<std::uint64_t>(region.length))));
+    seen.push_back(Need(harness::ReadFileSystem(copy.path(), static_cast<std::uint64_t>(region.start),
+                                                static_cast<std::uint64_t>(region.length))));
   }
   return seen;
 }
@@ -219,7 +236,7 @@ std::vector<std::string> Disagreements(const FILE_SYSTEM_INFO& object, const Fil
   auto compare = [&](std::string_view what, const auto& told, const auto& found) {
     if (told != found) texts.push_back(fmt::format("{}: told {}, found {}", what, told, found));
   };
-  compare("type", FileSystemName(object.fsType), FileSystemName(disk.fs_type()));
+  compare("type", FileSystemName(object.fsType), FileSystemName(FsTypeOf(disk)));
   compare("label", LabelOf(object), disk.label);
   compare("allocation unit", object.allocationUnitSize, disk.unit);
   compare("compression", (object.fsflags & ENABLE_VOLUME_COMPRESSION) != 0, disk.compressed);

@@ -2,8 +2,8 @@
 // object with the disk.
 #pragma once
 
+#include "harness/layout/file_system_reader.hpp"
 #include "suites/support/conformance_test.hpp"
-#include "suites/support/file_system_on_disk.hpp"
 
 #include <chrono>
 #include <optional>
@@ -12,6 +12,8 @@
 #include <vector>
 
 namespace dmrp::suites {
+
+using harness::FileSystemOnDisk;
 
 /// The longest that a format of the tests' small volumes may take, full ones on throttled disks included.
 inline constexpr std::chrono::milliseconds kFormatLimit{60'000};
@@ -26,6 +28,8 @@ FormatRequest FormatOf(const REGION_INFO_EX& region, const FILE_SYSTEM_INFO& spe
 
 /// "FAT32", "NTFS", ...
 std::string FileSystemName(std::int32_t type);
+/// The FSTYPE_* value of what readers found on a disk.
+std::int32_t FsTypeOf(const FileSystemOnDisk& disk);
 /// A label without its terminating null, UTF-8.
 std::string LabelOf(const FILE_SYSTEM_INFO& file_system);
 /// The allocation units that bits of fsFlags or fsCompressionFlags stand for, in octets, ascending.

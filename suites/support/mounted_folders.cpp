@@ -1,14 +1,12 @@
 #include "suites/support/mounted_folders.hpp"
 
 #include "harness/guest/guest.hpp"
+#include "harness/layout/reparse_point_reader.hpp"
 #include "protocol/base/text.hpp"
 #include "suites/support/prepared_volumes.hpp"
 
 #include <algorithm>
 #include <cctype>
-#include <cstdio>
-#include <fstream>
-#include <iterator>
 
 #include <fmt/format.h>
 
@@ -20,29 +18,12 @@ constexpr std::uint64_t kHostStart = 2048;
 constexpr std::uint64_t kFatStart = 20480;
 constexpr std::uint64_t kNtfsLogicalStart = 61440;
 constexpr std::uint64_t kVolumeSectors = 16384;
-constexpr std::string_view kTable = R"(label: dos
-label-id: 0x5eed0061
-start=2048, size=16384, type=7
-start=20480, size=16384, type=6
-start=40960, size=49152, type=f
-start=43008, size=16384, type=7
-start=61440, size=16384, type=7
-)";
 constexpr std::string_view kGptTable = R"(label: gpt
 start=2048, size=16384, type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7
 )";
 
 std::string NtfsAt(std::uint64_t sector) {
   return fmt::format("mkntfs -q -F -Q -c 512 -s 512 -p {} -H 255 -S 63", sector);
-}
-
-// Runs a script of sh with a file as $1.
-Result<void> RunScript(const std::string& script, const std::filesystem::path& file) {
-  FILE* pipe = popen(fmt::format("exec sh -eu -s -- '{}' 2>/dev/null", file.string()).c_str(), "w");
-  if (pipe == nullptr) return FailErrno("start sh", errno);
-  std::fwrite(script.data(), 1, script.size(), pipe);
-  if (pclose(pipe) != 0) return Fail(ErrorKind::kSystem, "a program of this script failed:\n" + script);
-  return {};
 }
 
 // Runs once on each guest. $1: its disk.
@@ -68,7 +49,7 @@ void MountedFolderTest::StartWithFolders() {
   NeedsCapability("images");
   StartSharedWith(
       "mounted-folders",
-      {{kBlank.Spec(), Volumes(std::string(kTable),
+      {{kBlank.Spec(), Volumes(FourVolumes(0x5eed0061, {7, 6, 7, 7}),
                                {{kHostStart * 512, kVolumeSectors * 512, NtfsAt(kHostStart)},
                                 {kFatStart * 512, kVolumeSectors * 512, "mkfs.fat"},
                                 {kNtfsLogicalStart * 512, kVolumeSectors * 512, NtfsAt(kNtfsLogicalStart)}})},
@@ -139,25 +120,12 @@ Outcome<EnumAccessPathForVolumeReply> MountedFolderTest::PathsOf(Session& sessio
   return session.Call<EnumAccessPathForVolumeReply>(session.interface(), "EnumAccessPathForVolume", request);
 }
 
-Bytes MountedFolderTest::ReparsePointOf(const Place& host, std::string_view folder) {
+std::optional<Bytes> MountedFolderTest::ReparsePointOf(const Place& host, std::string_view folder) {
   const REGION_INFO_EX region = Storage(SessionOf(Revision::kIVolumeClient3), host);
   const BedDisk disk = lab().bed().disks().at(host.disk);
   const ImageCopy copy(Need(lab().bed().Snapshot(disk.id)), disk.spec.logical_sector);
-  const std::string volume = copy.path().string() + ".volume";
-  const std::string out = copy.path().string() + ".reparse";
-  const auto done =
-      RunScript(fmt::format("dd if=\"$1\" of='{0}' bs=512 skip={2} count={3} conv=sparse status=none\n"
-                            "ntfscat -q -f -a 0xC0 '{0}' '{4}' > '{1}' || : > '{1}'\n"
-                            "rm -f '{0}'\n",
-                            volume, out, region.start / 512, region.length / 512, folder),
-                copy.path());
-  Need(done);
-  std::ifstream file(out, std::ios::binary);
-  const std::string content{std::istreambuf_iterator<char>(file), {}};
-  std::error_code ignored;
-  std::filesystem::remove(out, ignored);
-  const auto* octets = reinterpret_cast<const std::byte*>(content.data());
-  return {octets, octets + content.size()};
+  return Need(harness::ReadReparsePoint(copy.path(), static_cast<std::uint64_t>(region.start),
+                                        static_cast<std::uint64_t>(region.length), folder));
 }
 
 std::u16string FolderOf(const COUNTED_STRING& path) {

@@ -3,6 +3,7 @@
 
 #include "suites/support/drive_letters.hpp"
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,9 +37,9 @@ class MountedFolderTest : public DriveLetterTest {
   static Outcome<EnumAccessPathReply> Paths(Session& session, std::int32_t count = 0);
   static Outcome<EnumAccessPathForVolumeReply> PathsOf(Session& session, LdmObjectId volume,
                                                        std::int32_t count = 0);
-  /// The reparse point of a folder of the host, read from a copy of the disk by ntfs-3g's tools; empty when
+  /// The reparse point of a folder of the host, read from a copy of the disk by ntfs-3g's tools; nothing when
   /// it has none. `folder` with slashes.
-  Bytes ReparsePointOf(const Place& host, std::string_view folder);
+  std::optional<Bytes> ReparsePointOf(const Place& host, std::string_view folder);
 
  private:
   char16_t host_letter_ = 0;
