@@ -90,7 +90,9 @@ StorageResult<std::vector<Extent>> Allocate(const DiskSpace& disk, std::span<con
                   fmt::format("{} octets are wanted in one piece, disk {} has them in {}",
                               wanted.blocks * kBlockBytes, disk.diskId, free.size()));
   }
-  std::ranges::stable_sort(free, std::ranges::greater{}, &Extent::blocks);
+  std::ranges::sort(free, [](const Extent& a, const Extent& b) {
+    return a.blocks != b.blocks ? a.blocks > b.blocks : a.start < b.start;
+  });
   std::vector<Extent> pieces;
   std::uint64_t left = wanted.blocks;
   for (const Extent& extent : free) {
