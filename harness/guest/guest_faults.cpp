@@ -60,10 +60,7 @@ Result<json> FaultRules(const std::vector<DiskFault>& faults) {
 }
 
 // The node on which a filter is put.
-Result<std::string> Below(const DiskSlot& slot) {
-  if (slot.node.empty()) {
-    return Fail(ErrorKind::kUsage, fmt::format("there is no medium in {}", slot.disk.id));
-  }
+const std::string& Below(const DiskSlot& slot) {
   return slot.overlay_node.empty() ? slot.node : slot.overlay_node;
 }
 
@@ -75,48 +72,72 @@ Result<void> Guest::State::SetTopNode(const DiskSlot& slot, const std::string& n
   return done ? Result<void>() : tl::unexpected(done.error());
 }
 
-Result<void> Guest::SetFaults(std::string_view disk_id, const std::vector<DiskFault>& faults) {
-  if (auto cleared = ClearFaults(disk_id); !cleared) {
-    return cleared;
+Result<void> Guest::State::ClearFilters(DiskSlot& slot) {
+  if (slot.filters.empty()) {
+    return {};
   }
-  State& state = *state_;
-  const std::lock_guard lock(state.mutex);
-  auto found = state.Find(disk_id);
+  if (auto done = SetTopNode(slot, Below(slot)); !done) {
+    return done;
+  }
+  for (const auto& filter : std::exchange(slot.filters, {})) {
+    if (auto done = Do("blockdev-del", {{"node-name", filter}}); !done) {
+      return tl::unexpected(done.error());
+    }
+  }
+  for (const auto& group : std::exchange(slot.groups, {})) {
+    if (auto done = Do("object-del", {{"id", group}}); !done) {
+      return tl::unexpected(done.error());
+    }
+  }
+  return {};
+}
+
+Result<DiskSlot*> Guest::State::FindCleared(std::string_view id) {
+  auto found = Find(id);
   if (!found) {
-    return tl::unexpected(found.error());
+    return found;
   }
-  DiskSlot& slot = **found;
-  auto rules = FaultRules(faults);
-  if (!rules) {
-    return tl::unexpected(rules.error());
+  if ((*found)->node.empty()) {
+    return Fail(ErrorKind::kUsage, fmt::format("there is no medium in {}", id));
   }
-  auto below = Below(slot);
-  if (!below) {
-    return tl::unexpected(below.error());
+  if (auto cleared = ClearFilters(**found); !cleared) {
+    return tl::unexpected(cleared.error());
   }
-  const std::string node = fmt::format("{}-faults{}", slot.disk.id, state.next_node++);
-  json filter = {{"driver", "blkdebug"}, {"node-name", node}, {"image", *below}};
-  filter.update(*rules);
-  if (auto done = state.Do("blockdev-add", filter); !done) {
+  return found;
+}
+
+Result<void> Guest::State::PutFilter(DiskSlot& slot, json filter) {
+  const std::string node = fmt::format("{}-filter{}", slot.disk.id, next_node++);
+  filter["node-name"] = node;
+  if (auto done = Do("blockdev-add", filter); !done) {
     return tl::unexpected(done.error());
   }
   slot.filters.push_back(node);
-  return state.SetTopNode(slot, node);
+  return SetTopNode(slot, node);
+}
+
+Result<void> Guest::SetFaults(std::string_view disk_id, const std::vector<DiskFault>& faults) {
+  auto filter = FaultRules(faults);
+  if (!filter) {
+    return tl::unexpected(filter.error());
+  }
+  const std::lock_guard lock(state_->mutex);
+  auto slot = state_->FindCleared(disk_id);
+  if (!slot) {
+    return tl::unexpected(slot.error());
+  }
+  filter->update({{"driver", "blkdebug"}, {"image", Below(**slot)}});
+  return state_->PutFilter(**slot, *std::move(filter));
 }
 
 Result<void> Guest::SetThrottle(std::string_view disk_id, const DiskThrottle& throttle) {
-  if (auto cleared = ClearFaults(disk_id); !cleared) {
-    return cleared;
-  }
   State& state = *state_;
   const std::lock_guard lock(state.mutex);
-  auto found = state.Find(disk_id);
-  if (!found) {
-    return tl::unexpected(found.error());
+  auto slot = state.FindCleared(disk_id);
+  if (!slot) {
+    return tl::unexpected(slot.error());
   }
-  DiskSlot& slot = **found;
-  const std::string node = fmt::format("{}-limit{}", slot.disk.id, state.next_node++);
-  const std::string group = node + "-group";
+  const std::string group = fmt::format("{}-limits{}", (*slot)->disk.id, state.next_node++);
   if (auto done = state.Do("object-add", {{"qom-type", "throttle-group"},
                                           {"id", group},
                                           {"limits",
@@ -125,85 +146,34 @@ Result<void> Guest::SetThrottle(std::string_view disk_id, const DiskThrottle& th
       !done) {
     return tl::unexpected(done.error());
   }
-  slot.groups.push_back(group);
-  auto below = Below(slot);
-  if (!below) {
-    return tl::unexpected(below.error());
-  }
-  if (auto done = state.Do(
-          "blockdev-add",
-          {{"driver", "throttle"}, {"node-name", node}, {"throttle-group", group}, {"file", *below}});
-      !done) {
-    return tl::unexpected(done.error());
-  }
-  slot.filters.push_back(node);
-  return state.SetTopNode(slot, node);
+  (*slot)->groups.push_back(group);
+  return state.PutFilter(**slot,
+                         {{"driver", "throttle"}, {"throttle-group", group}, {"file", Below(**slot)}});
 }
 
 Result<void> Guest::ClearFaults(std::string_view disk_id) {
-  State& state = *state_;
-  const std::lock_guard lock(state.mutex);
-  auto found = state.Find(disk_id);
-  if (!found) {
-    return tl::unexpected(found.error());
-  }
-  DiskSlot& slot = **found;
-  if (slot.filters.empty()) {
-    return {};
-  }
-  auto below = Below(slot);
-  if (!below) {
-    return tl::unexpected(below.error());
-  }
-  if (auto done = state.SetTopNode(slot, *below); !done) {
-    return done;
-  }
-  for (const auto& filter : std::exchange(slot.filters, {})) {
-    if (auto done = state.Do("blockdev-del", {{"node-name", filter}}); !done) {
-      return tl::unexpected(done.error());
-    }
-  }
-  for (const auto& group : std::exchange(slot.groups, {})) {
-    if (auto done = state.Do("object-del", {{"id", group}}); !done) {
-      return tl::unexpected(done.error());
-    }
-  }
-  return {};
+  const std::lock_guard lock(state_->mutex);
+  auto slot = state_->Find(disk_id);
+  return slot ? state_->ClearFilters(**slot) : tl::unexpected(slot.error());
 }
 
 Result<void> Guest::StartWriteLog(std::string_view disk_id, const std::filesystem::path& log) {
-  if (auto cleared = ClearFaults(disk_id); !cleared) {
-    return cleared;
-  }
-  State& state = *state_;
-  const std::lock_guard lock(state.mutex);
-  auto found = state.Find(disk_id);
-  if (!found) {
-    return tl::unexpected(found.error());
-  }
-  DiskSlot& slot = **found;
-  auto below = Below(slot);
-  if (!below) {
-    return tl::unexpected(below.error());
+  const std::lock_guard lock(state_->mutex);
+  auto slot = state_->FindCleared(disk_id);
+  if (!slot) {
+    return tl::unexpected(slot.error());
   }
   std::error_code trouble;
   const auto absolute = std::filesystem::absolute(log, trouble);
   if (trouble || std::filesystem::exists(absolute, trouble) || !std::ofstream(absolute)) {
     return Fail(ErrorKind::kUsage, fmt::format("{} cannot be made as a new file", log.string()));
   }
-  const std::string node = fmt::format("{}-log{}", slot.disk.id, state.next_node++);
   // Written at every step, so that the count in the log is right whenever the machine ends.
-  if (auto done = state.Do("blockdev-add", {{"driver", "blklogwrites"},
-                                            {"node-name", node},
-                                            {"file", *below},
-                                            {"log", {{"driver", "file"}, {"filename", absolute.string()}}},
-                                            {"log-sector-size", 512},
-                                            {"log-super-update-interval", 1}});
-      !done) {
-    return tl::unexpected(done.error());
-  }
-  slot.filters.push_back(node);
-  return state.SetTopNode(slot, node);
+  return state_->PutFilter(**slot, {{"driver", "blklogwrites"},
+                                    {"file", Below(**slot)},
+                                    {"log", {{"driver", "file"}, {"filename", absolute.string()}}},
+                                    {"log-sector-size", 512},
+                                    {"log-super-update-interval", 1}});
 }
 
 }  // namespace dmrp::harness

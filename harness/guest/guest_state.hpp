@@ -67,6 +67,12 @@ struct Guest::State {
   /// The serial number that the guest's kernel read from a block device.
   Result<std::string> SerialOf(const std::string& device);
   Result<DiskSlot*> Find(std::string_view id);
+  /// Takes the filters of a disk away; the mutex is held.
+  Result<void> ClearFilters(DiskSlot& slot);
+  /// A disk that has a medium, cleared for a filter of its own; the mutex is held.
+  Result<DiskSlot*> FindCleared(std::string_view id);
+  /// Makes the filter and puts it between the image and the drive of a cleared disk; the mutex is held.
+  Result<void> PutFilter(DiskSlot& slot, nlohmann::json filter);
   /// Puts a node directly below the device.
   Result<void> SetTopNode(const DiskSlot& slot, const std::string& node);
   /// Opens an image under a new node name: the name.
