@@ -3,6 +3,7 @@
 
 #include "bindings/module.hpp"
 #include "harness/layout/readers.hpp"
+#include "harness/target/machine_registry.hpp"
 #include "harness/target/target.hpp"
 #include "harness/target/test_bed.hpp"
 
@@ -108,6 +109,20 @@ class TestBed {
     }();
     return Take(std::move(image)).string();
   }
+  /// Unique ids by letter, as the machine's registry keeps them.
+  py::dict KeptLetters() {
+    auto read = [&] {
+      const py::gil_scoped_release unlocked;
+      return harness::ReadMountedDevices(*bed_);
+    }();
+    py::dict result;
+    for (const auto& [letter, id] : Take(std::move(read)).letters) {
+      const Bytes octets = Take(FromHex(id));
+      result[py::str(std::string(1, static_cast<char>(letter)))] =
+          py::bytes(reinterpret_cast<const char*>(octets.data()), octets.size());
+    }
+    return result;
+  }
   std::string ServerLog() { return bed_->ServerLog(); }
   void Close() {
     const py::gil_scoped_release unlocked;
@@ -139,6 +154,7 @@ void BindTestBed(py::module_& module) {
       .def("attach", &TestBed::Attach, py::arg("spec"))
       .def("detach", &TestBed::Detach, py::arg("id"))
       .def("snapshot", &TestBed::Snapshot, py::arg("id"))
+      .def("kept_letters", &TestBed::KeptLetters)
       .def("server_log", &TestBed::ServerLog)
       .def("close", &TestBed::Close);
   module.def("read_layout_json", &ReadLayout, py::arg("image"), py::arg("sector"));

@@ -1,5 +1,6 @@
 """Guests with disks, and what the disks hold."""
 import json
+import os
 import tempfile
 
 from dmrp import _dmrp
@@ -50,10 +51,22 @@ class Guest:
         """Pulls a disk."""
         self._bed.detach(disk["id"])
 
+    def snapshot(self, disk=None):
+        """The path of a sparse raw copy of what a disk (the first one by default) holds now; the file is the caller's."""
+        return self._bed.snapshot((disk or self.disks[0])["id"])
+
     def layout(self, disk=None):
         """What a disk (the first one by default) holds now, as read_layout tells it."""
         disk = disk or self.disks[0]
-        return read_layout(self._bed.snapshot(disk["id"]), disk["sector"])
+        image = self.snapshot(disk)
+        try:
+            return read_layout(image, disk["sector"])
+        finally:
+            os.unlink(image)
+
+    def kept_letters(self):
+        """What the machine's registry keeps in MountedDevices: by drive letter, the octets that name its volume."""
+        return self._bed.kept_letters()
 
     def connect(self, role="administrator", **options):
         """A Session as the account of that role; options as of dmrp.connect."""
