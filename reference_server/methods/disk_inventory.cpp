@@ -23,6 +23,18 @@ std::string KeyOf(const DeviceInfo& device) {
                                           : device.name;
 }
 
+// Where a volume begins on its first disk; 0 for one without any part.
+std::uint64_t FirstStart(const ldm::VolumeMap& map) {
+  for (const ldm::MapPlex& plex : map.plexes) {
+    for (const ldm::MapColumn& column : plex.columns) {
+      if (!column.extents.empty()) {
+        return column.extents.front().diskOffset;
+      }
+    }
+  }
+  return 0;
+}
+
 }  // namespace
 
 DiskInventory::DiskInventory(DiskSource& source, MountManager& mounts, Registry& registry,
@@ -30,6 +42,7 @@ DiskInventory::DiskInventory(DiskSource& source, MountManager& mounts, Registry&
     : source_(source),
       mounts_(mounts),
       groups_(source, registry, log),
+      ft_(source, registry, mounts, log),
       system_file_(std::move(system_file)),
       log_(std::move(log)) {}
 
@@ -106,13 +119,14 @@ void DiskInventory::DescribeMissing(const FoundGroup& primary, std::vector<Obser
 
 ObservedSystem DiskInventory::ObserveAll() {
   Rescan();
-  const auto letters = ReadLetters();
   std::erase_if(volumes_, [&](const auto& entry) { return !known_.contains(entry.first.disk_key); });
   std::vector<DiskGroups::Attached> attached;
   for (const std::string& key : order_) {
     attached.push_back({key, known_.at(key).device});
   }
   groups_.Observe(attached);
+  ft_.Observe(attached);
+  const auto letters = ReadLetters();
   ObservedSystem system;
   for (const std::string& key : order_) {
     system.disks.push_back(Describe(key, known_.at(key), letters));
@@ -120,10 +134,15 @@ ObservedSystem DiskInventory::ObserveAll() {
   if (const FoundGroup* primary = groups_.Primary()) {
     DescribeMissing(*primary, system.disks);
     for (const GroupVolume& volume : primary->volumes) {
-      system.volumes.push_back(DescribeGroupVolume(*primary, volume, letters));
+      ObservedVolume& observed = system.volumes.emplace_back(DescribeVolume(*primary, volume));
+      Complete(observed, *FindHosted({.volume_key = volume.key}), letters);
     }
   } else {
     missing_numbers_.clear();
+  }
+  for (const FtSet& set : ft_.Sets()) {
+    ObservedVolume& observed = system.volumes.emplace_back(DescribeFtVolume(set));
+    Complete(observed, *FindHosted({.volume_key = set.key}), letters);
   }
   return system;
 }
@@ -147,8 +166,37 @@ const Region* DiskInventory::RegionOf(const Volume& volume) const {
   return found == volumes_.end() ? nullptr : &found->second.region;
 }
 
-const GroupVolume* DiskInventory::FindGroupVolume(const Volume& volume) const {
-  return volume.volume_key.empty() ? nullptr : groups_.FindVolume(volume.volume_key);
+std::optional<DiskInventory::HostedVolume> DiskInventory::FindHosted(const Volume& volume) const {
+  if (volume.volume_key.empty()) {
+    return std::nullopt;
+  }
+  if (const GroupVolume* found = groups_.FindVolume(volume.volume_key)) {
+    return HostedVolume{.name = found->name,
+                        .length = found->map.length,
+                        .geometry = GeometryOf(*found),
+                        .first_start = FirstStart(found->map),
+                        .id = GuidVolumeId(found->map.guid),
+                        .online = found->status.has_value()};
+  }
+  if (const FtSet* found = ft_.Find(volume.volume_key)) {
+    return HostedVolume{.name = found->name,
+                        .length = found->volume.length,
+                        .geometry = found->geometry,
+                        .first_start = found->volume.members.empty() ? 0 : found->volume.members[0].start,
+                        .id = FtVolumeId(found->volume),
+                        .online = found->status.has_value()};
+  }
+  return std::nullopt;
+}
+
+bool DiskInventory::IsOffline(const Volume& volume) const {
+  const auto found = FindHosted(volume);
+  return found && !found->online;
+}
+
+Result<void> DiskInventory::TakeOffline(const Volume& volume, bool force) {
+  const auto found = FindHosted(volume);
+  return found ? source_.Volumes().Deactivate(found->name, force) : Result<void>();
 }
 
 DiskGeometry DiskInventory::GeometryOf(const GroupVolume& volume) const {
@@ -174,9 +222,9 @@ DiskGeometry DiskInventory::GeometryOf(const GroupVolume& volume) const {
 }
 
 DiskInventory::Opener DiskInventory::OpenerOf(const Volume& volume) {
-  if (const GroupVolume* found = FindGroupVolume(volume)) {
-    return [open = source_.Volumes().OpenerOf(found->name, GeometryOf(*found)),
-            length = found->map.length](bool writable) -> Result<OpenVolume> {
+  if (const auto found = FindHosted(volume)) {
+    return [open = source_.Volumes().OpenerOf(found->name, found->geometry),
+            length = found->length](bool writable) -> Result<OpenVolume> {
       auto device = open(writable);
       if (!device) {
         return tl::unexpected(device.error());
@@ -202,7 +250,7 @@ DiskInventory::Opener DiskInventory::OpenerOf(const Volume& volume) {
 }
 
 Result<PartitionUse> DiskInventory::Use(const Volume& volume) {
-  if (const GroupVolume* found = FindGroupVolume(volume)) {
+  if (const auto found = FindHosted(volume)) {
     return source_.Volumes().Use(found->name);
   }
   const DeviceInfo* device = Device(volume.disk_key);
@@ -213,7 +261,7 @@ Result<PartitionUse> DiskInventory::Use(const Volume& volume) {
 }
 
 Result<PartitionUse> DiskInventory::ReleaseByForce(const Volume& volume) {
-  if (const GroupVolume* found = FindGroupVolume(volume)) {
+  if (const auto found = FindHosted(volume)) {
     return source_.Volumes().ReleaseByForce(found->name);
   }
   const DeviceInfo* device = Device(volume.disk_key);
@@ -224,7 +272,7 @@ Result<PartitionUse> DiskInventory::ReleaseByForce(const Volume& volume) {
 }
 
 std::filesystem::path DiskInventory::NodeOf(const Volume& volume) {
-  if (const GroupVolume* found = FindGroupVolume(volume)) {
+  if (const auto found = FindHosted(volume)) {
     return source_.Volumes().Node(found->name);
   }
   const DeviceInfo* device = Device(volume.disk_key);
@@ -232,10 +280,10 @@ std::filesystem::path DiskInventory::NodeOf(const Volume& volume) {
 }
 
 std::uint32_t DiskInventory::HiddenSectorsOf(const Volume& volume) const {
-  if (const GroupVolume* found = FindGroupVolume(volume)) {
+  if (const auto found = FindHosted(volume)) {
     Region first;
-    first.start = found->map.plexes.front().columns.front().extents.front().diskOffset;
-    return HiddenSectors(first, GeometryOf(*found));
+    first.start = found->first_start;
+    return HiddenSectors(first, found->geometry);
   }
   const Region* region = RegionOf(volume);
   const DeviceInfo* device = Device(volume.disk_key);
@@ -243,8 +291,8 @@ std::uint32_t DiskInventory::HiddenSectorsOf(const Volume& volume) const {
 }
 
 std::optional<UniqueId> DiskInventory::IdOf(const Volume& volume) const {
-  if (const GroupVolume* found = FindGroupVolume(volume)) {
-    return GuidVolumeId(found->map.guid);
+  if (const auto found = FindHosted(volume)) {
+    return found->id;
   }
   const auto found = volumes_.find(volume);
   return found == volumes_.end() ? std::nullopt : found->second.id;
@@ -256,6 +304,11 @@ std::optional<DiskInventory::Volume> DiskInventory::FindVolume(const UniqueId& i
       if (GuidVolumeId(volume.map.guid) == id) {
         return Volume{.volume_key = volume.key};
       }
+    }
+  }
+  for (const FtSet& set : ft_.Sets()) {
+    if (FtVolumeId(set.volume) == id) {
+      return Volume{.volume_key = set.key};
     }
   }
   const auto found = std::ranges::find_if(volumes_, [&](const auto& entry) { return entry.second.id == id; });
@@ -353,7 +406,12 @@ ObservedDisk DiskInventory::DescribeContents(const std::string& key, const Known
     if (HoldsSystem(use)) {
       seen.info.rflags |= REGION_IS_SYSTEM_PARTITION;
     }
-    if (CanHoldFileSystem(region)) {
+    const FtVolumes::Place member = HoldsData(region.kind) ? ft_.At(key, region.start) : FtVolumes::Place{};
+    if (member.set != nullptr) {
+      // The file system lies on the set.
+      seen.volume_key = member.set->key;
+      seen.info.status = FtRegionStatus(*member.set, *member.member);
+    } else if (CanHoldFileSystem(region)) {
       const Volume volume{key, region.start};
       Remember(volume, device, *layout, region);
       if (const auto id = IdOf(volume); id && letters.contains(*id)) {
@@ -376,17 +434,15 @@ ObservedDisk DiskInventory::DescribeContents(const std::string& key, const Known
   return observed;
 }
 
-ObservedVolume DiskInventory::DescribeGroupVolume(const FoundGroup& group, const GroupVolume& volume,
-                                                  const std::map<UniqueId, char16_t>& letters) {
-  ObservedVolume observed = DescribeVolume(group, volume);
-  const auto letter = letters.find(GuidVolumeId(volume.map.guid));
-  if (letter != letters.end()) {
+void DiskInventory::Complete(ObservedVolume& observed, const HostedVolume& hosted,
+                             const std::map<UniqueId, char16_t>& letters) {
+  if (const auto letter = letters.find(hosted.id); letter != letters.end()) {
     observed.letter = letter->second;
   }
-  if (!volume.status) {
-    return observed;
+  if (!hosted.online) {
+    return;
   }
-  const PartitionUse use = source_.Volumes().Mounts(volume.name);
+  const PartitionUse use = source_.Volumes().Mounts(hosted.name);
   const bool root = std::ranges::find(use.mountPoints, "/") != use.mountPoints.end();
   if (root || HoldsSystem(use)) {
     observed.info.vflags |= VOLUME_IS_SYSTEM_VOLUME;
@@ -394,24 +450,23 @@ ObservedVolume DiskInventory::DescribeGroupVolume(const FoundGroup& group, const
   if (use.swap) {
     observed.info.vflags |= VOLUME_HAS_PAGEFILE;
   }
-  const Volume place{.volume_key = volume.key};
+  const Volume place{.volume_key = observed.key};
   if (IsFormatting(place)) {
     observed.info.vflags |= VOLUME_FORMAT_IN_PROGRESS;
     observed.info.status = VOLUME_STATUS_FORMATTING;
     observed.file_system = DescribeFileSystemObject(FileSystemDescription{});
     observed.file_system->in_the_making = true;
-    return observed;
+    return;
   }
   const auto opened = OpenerOf(place)(false);
   if (!opened) {
-    Log(fmt::format("cannot open volume {}: {}", volume.name, opened.error().ToString()));
-    return observed;
+    Log(fmt::format("cannot open volume {}: {}", hosted.name, opened.error().ToString()));
+    return;
   }
   const auto system = DescribeFileSystem(*opened->device, opened->start, opened->length);
   if (system && system->type != FileSystemType::kUnknown) {
     observed.file_system = DescribeFileSystemObject(*system);
   }
-  return observed;
 }
 
 void DiskInventory::Log(const std::string& text) const {

@@ -3,6 +3,7 @@
 
 #include "reference_server/methods/disk_groups.hpp"
 #include "reference_server/methods/disk_source.hpp"
+#include "reference_server/methods/ft_volumes.hpp"
 #include "reference_server/objects/reconcile.hpp"
 #include "reference_server/storage/mount_manager.hpp"
 
@@ -57,6 +58,13 @@ class DiskInventory {
   [[nodiscard]] DiskSource& source() { return source_; }
   /// The disk groups as the last observation of everything saw them.
   [[nodiscard]] DiskGroups& groups() { return groups_; }
+  /// The FT sets, likewise.
+  [[nodiscard]] FtVolumes& ft() { return ft_; }
+  /// True for a volume over several regions that is there but not online, so that its data cannot be had.
+  [[nodiscard]] bool IsOffline(const Volume& volume) const;
+  /// Takes the device of a volume over several regions away, with `force` from its users, too. As
+  /// VolumeHost::Deactivate.
+  Result<void> TakeOffline(const Volume& volume, bool force);
   /// A volume's region as the last observation saw it; null when the volume was not there, or is none of a
   /// single region.
   [[nodiscard]] const Region* RegionOf(const Volume& volume) const;
@@ -106,9 +114,19 @@ class DiskInventory {
   void DescribeMissing(const FoundGroup& primary, std::vector<ObservedDisk>& disks);
   // The lowest number that no disk has.
   [[nodiscard]] std::uint32_t FreeNumber(bool optical) const;
-  ObservedVolume DescribeGroupVolume(const FoundGroup& group, const GroupVolume& volume,
-                                     const std::map<UniqueId, char16_t>& letters);
-  [[nodiscard]] const GroupVolume* FindGroupVolume(const Volume& volume) const;
+  // What the host has online, of dynamic volumes and FT sets alike.
+  struct HostedVolume {
+    std::string name;  // VolumeMap::name
+    std::uint64_t length = 0;
+    DiskGeometry geometry;
+    std::uint64_t first_start = 0;  // on its first disk
+    UniqueId id;
+    bool online = false;
+  };
+  [[nodiscard]] std::optional<HostedVolume> FindHosted(const Volume& volume) const;
+  // Letter, flags and file system of a dynamic volume or an FT set.
+  void Complete(ObservedVolume& observed, const HostedVolume& hosted,
+                const std::map<UniqueId, char16_t>& letters);
   // Of a disk it lies on: sector and track sizes.
   [[nodiscard]] DiskGeometry GeometryOf(const GroupVolume& volume) const;
   void Remember(const Volume& volume, const DeviceInfo& device, const DiskLayout& layout,
@@ -118,6 +136,7 @@ class DiskInventory {
   DiskSource& source_;
   MountManager& mounts_;
   DiskGroups groups_;
+  FtVolumes ft_;
   const std::filesystem::path system_file_;
   std::function<void(const std::string&)> log_;
   std::vector<std::string> order_;  // keys, in the order of the last scan

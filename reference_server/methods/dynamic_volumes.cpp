@@ -9,7 +9,6 @@
 #include "reference_server/methods/volume_access.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <utility>
 #include <vector>
 
@@ -163,11 +162,6 @@ Outcome<LdmObjectId> MakeVolume(DiskManagementServer& server, const StorageModel
   return volume->info.id;
 }
 
-tl::unexpected<Refusal> RejectTeardown(const Error& error) {
-  const bool busy = error.kind == ErrorKind::kSystem && error.status == EBUSY;
-  return Reject(busy ? LDM_E_VOLUME_IN_USE : LDM_E_NT_IF_ERROR, error.ToString());
-}
-
 }  // namespace
 
 Outcome<LdmObjectId> CreateVolume(DiskManagementServer& server, const StorageModel::Operation& operation,
@@ -235,8 +229,8 @@ Outcome<LdmObjectId> DeleteVolume(DiskManagementServer& server, const StorageMod
   if (auto released = Release(server, request.volumeId, place, request.force); !released) {
     return tl::unexpected(released.error());
   }
-  if (auto offline = server.inventory().source().Volumes().Deactivate(known.name, request.force); !offline) {
-    return RejectTeardown(offline.error());
+  if (auto offline = TakeOffline(server, place, request.force); !offline) {
+    return tl::unexpected(offline.error());
   }
   const auto deleted = groups.Update([&known](DiskGroups::OpenGroup& open) {
     return ldm::DeleteVolume(open.group.Current(), known.map.volume);

@@ -71,11 +71,8 @@ Outcome<void> CheckTable(DiskManagementServer& server, const VolumeTarget& targe
 
 // A failed volume has nothing that could be formatted.
 Outcome<void> CheckOnline(DiskManagementServer& server, const VolumeTarget& target) {
-  return Validate({{LDM_E_VOLUME_DISABLED, "the volume is online", [&] {
-                      const GroupVolume* volume =
-                          server.inventory().groups().FindVolume(target.volume.volume_key);
-                      return volume == nullptr || volume->status.has_value();
-                    }}});
+  return Validate({{LDM_E_VOLUME_DISABLED, "the volume is online",
+                    [&] { return !server.inventory().IsOffline(target.volume); }}});
 }
 
 // A format under way. Shared by the two halves of its task.
@@ -119,6 +116,14 @@ Outcome<bool> NameFileSystem(FormatWork& work, const StorageModel::Operation& op
       return ldm::SetPartitionType(open.group.Current(), id, type);
     });
     if (!named) {
+      return tl::unexpected(named.error());
+    }
+    return false;
+  }
+  FtVolumes& sets = work.server.inventory().ft();
+  if (const FtSet* set = sets.Find(target.volume.volume_key)) {
+    const std::uint8_t type = MbrTypeOf(work.made, Region{.length = set->volume.length}, set->geometry);
+    if (auto named = sets.SetType(set->key, type); !named) {
       return tl::unexpected(named.error());
     }
     return false;

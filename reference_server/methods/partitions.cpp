@@ -125,6 +125,7 @@ Outcome<LdmObjectId> DeletePartition(DiskManagementServer& server, const Storage
       {LDM_E_NOSUPPORT, "the interface can be used with the disk",
        [&] { return MayUse(revision, disk->info); }},
       {LDM_E_INVALID, "the region is a partition", [&] { return kind.has_value(); }},
+      {LDM_E_ASSOC, "the partition is no member of an FT set", [&] { return region->info.volId == 0; }},
   });
   if (!valid) {
     return tl::unexpected(valid.error());

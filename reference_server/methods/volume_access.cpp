@@ -4,6 +4,7 @@
 #include "reference_server/methods/table_change.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <functional>
 #include <utility>
 
@@ -135,6 +136,15 @@ Outcome<void> Release(DiskManagementServer& server, LdmObjectId id, const DiskIn
   }
   if (left->InUse()) {
     server.Log(fmt::format("{} is taken although {}", id, left->ToString()));
+  }
+  return {};
+}
+
+Outcome<void> TakeOffline(DiskManagementServer& server, const DiskInventory::Volume& volume, bool force) {
+  const auto gone = server.inventory().TakeOffline(volume, force);
+  if (!gone) {
+    const bool busy = gone.error().kind == ErrorKind::kSystem && gone.error().status == EBUSY;
+    return Reject(busy ? LDM_E_VOLUME_IN_USE : LDM_E_NT_IF_ERROR, gone.error().ToString());
   }
   return {};
 }

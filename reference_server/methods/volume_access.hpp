@@ -46,6 +46,10 @@ Outcome<void> TryLock(DiskManagementServer& server, LdmObjectId id, const DiskIn
 Outcome<void> Release(DiskManagementServer& server, LdmObjectId id, const DiskInventory::Volume& volume,
                       bool force);
 
+/// Takes the device of a volume over several regions away, before its records are deleted; with `force` what
+/// its users still have open fails from then on. LDM_E_VOLUME_IN_USE while somebody has it open.
+Outcome<void> TakeOffline(DiskManagementServer& server, const DiskInventory::Volume& volume, bool force);
+
 /// Compares what the target lies on with the list of storage objects and commits what changed; `touched` as
 /// for CommitDisk.
 void CommitTarget(DiskManagementServer& server, const StorageModel::Operation& operation,

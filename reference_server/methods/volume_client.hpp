@@ -101,6 +101,25 @@ class VolumeClient final : public DiskManagementHandler {
   HRESULT RestartVolume(dcom::CallContext& call, const RestartVolumeRequest& request,
                         RestartVolumeReply& reply) override;
 
+  // ft_methods.cpp
+  HRESULT FTEnumVolumes(dcom::CallContext& call, const FTEnumVolumesRequest& request,
+                        FTEnumVolumesReply& reply) override;
+  HRESULT FTEnumLogicalDiskMembers(dcom::CallContext& call, const FTEnumLogicalDiskMembersRequest& request,
+                                   FTEnumLogicalDiskMembersReply& reply) override;
+  HRESULT FTDeleteVolume(dcom::CallContext& call, const FTDeleteVolumeRequest& request,
+                         FTDeleteVolumeReply& reply) override;
+  HRESULT FTBreakMirror(dcom::CallContext& call, const FTBreakMirrorRequest& request,
+                        FTBreakMirrorReply& reply) override;
+  HRESULT FTResyncMirror(dcom::CallContext& call, const FTResyncMirrorRequest& request,
+                         FTResyncMirrorReply& reply) override;
+  HRESULT FTRegenerateParityStripe(dcom::CallContext& call, const FTRegenerateParityStripeRequest& request,
+                                   FTRegenerateParityStripeReply& reply) override;
+  HRESULT FTReplaceMirrorPartition(dcom::CallContext& call, const FTReplaceMirrorPartitionRequest& request,
+                                   FTReplaceMirrorPartitionReply& reply) override;
+  HRESULT FTReplaceParityStripePartition(dcom::CallContext& call,
+                                         const FTReplaceParityStripePartitionRequest& request,
+                                         FTReplaceParityStripePartitionReply& reply) override;
+
   HRESULT CreatePartitionAssignAndFormat(dcom::CallContext& call,
                                          const CreatePartitionAssignAndFormatRequest& request,
                                          CreatePartitionAssignAndFormatReply& reply) override;

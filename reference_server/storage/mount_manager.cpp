@@ -207,6 +207,20 @@ MountResult<void> MountManager::Forget(const UniqueId& volume) {
   return {};
 }
 
+MountResult<void> MountManager::Rekey(const UniqueId& from, const UniqueId& to) {
+  if (from == to) return {};
+  const auto updated = registry_.Update([&](RegistryKey& root) {
+    if (root.Find(kKey) == nullptr) return;
+    Values& values = root.Make(kKey).values;
+    std::erase_if(values, [&](const auto& value) { return Holds(value.second, to); });
+    for (auto& [name, value] : values) {
+      if (Holds(value, from)) value = BinaryValue(to.octets);
+    }
+  });
+  if (!updated) return RegistryFailed(updated.error());
+  return {};
+}
+
 MountResult<Guid> MountManager::VolumeName(const UniqueId& volume) {
   Guid guid;
   const auto updated = registry_.Update([&](RegistryKey& root) {

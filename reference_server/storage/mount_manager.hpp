@@ -67,6 +67,10 @@ class MountManager {
   /// Drops letter, volume name and marks of a volume that was deleted. No error when there are none.
   MountResult<void> Forget(const UniqueId& volume);
 
+  /// What leads to `from` leads to `to` from then on, with the letters, name and marks that `from` had; what
+  /// `to` had before is dropped. No error when there are none.
+  MountResult<void> Rekey(const UniqueId& from, const UniqueId& to);
+
   /// The GUID of the volume's name, made and kept when it has none yet; the same ever after.
   MountResult<Guid> VolumeName(const UniqueId& volume);
   /// The volume that a name leads to.
