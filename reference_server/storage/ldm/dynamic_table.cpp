@@ -57,8 +57,8 @@ StorageResult<void> PlaceTiles(std::span<std::byte> mbr, std::span<const Tile> t
              tile.start, geometry);
   }
   const std::uint64_t cylinder = geometry.BytesPerCylinder() / geometry.bytesPerSector;
-  const std::uint64_t whole = geometry.Sectors() / cylinder * cylinder;
-  if (tiles.size() == 1 && free.size() == kMbrSlots && whole != 0) {
+  const std::uint64_t whole = std::max<std::uint64_t>(geometry.Sectors() / cylinder, 1) * cylinder;
+  if (tiles.size() == 1 && free.size() == kMbrSlots) {
     // Windows lets a sole entry end on the last whole cylinder of the disk as far as CHS tells.
     const auto end = EncodeChs(whole - 1, geometry);
     for (std::size_t i = 0; i < end.size(); ++i) {

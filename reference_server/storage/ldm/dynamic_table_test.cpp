@@ -118,6 +118,12 @@ TEST(ConversionPlanTest, OfAnEmptyMbrDiskIsOneEntryUpToTheDatabase) {
   EXPECT_EQ(ToHex(entry), "00010100 42fe3f05");
 }
 
+TEST(ConversionPlanTest, ASoleEntryEndsWithACylinderAlsoOnADiskWithoutAWholeOne) {
+  MemoryDevice device = MbrDisk(4 * kMiB);
+  Apply(device, PlanOf(device).change);
+  EXPECT_EQ(ToHex(*device.Read(0x1BE, 8)), "00010100 42fe3f00");
+}
+
 TEST(ConversionPlanTest, GivesAnMbrDiskASignatureWhenItHasNone) {
   MemoryDevice device = MbrDisk();
   device.Poke(0x1B8, Bytes(4));
