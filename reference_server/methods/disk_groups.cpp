@@ -240,11 +240,12 @@ void DiskGroups::Add(const Guid& guid, std::vector<Seen> seen, bool primary) {
 
 std::optional<ldm::DiskGroup> DiskGroups::Maintain(const ldm::DiskGroup& inspected, std::vector<Seen>& seen) {
   const std::string due = DueIn(inspected);
-  if (due.empty() || due == failed_maintenance_) {
+  if (due.empty() || due == attempted_maintenance_) {
+    attempted_maintenance_ = due;
     return std::nullopt;
   }
   Log(fmt::format("disk group {}: {}", inspected.Current().group.name, due));
-  failed_maintenance_ = due;
+  attempted_maintenance_ = due;
   std::vector<ldm::Member> members;
   for (Seen& disk : seen) {
     auto device = source_.Open(disk.disk.device, true);
@@ -274,7 +275,6 @@ std::optional<ldm::DiskGroup> DiskGroups::Maintain(const ldm::DiskGroup& inspect
     Log("missing disks could not be noted: " + committed.error().ToString());
     return std::nullopt;
   }
-  failed_maintenance_.clear();
   return std::move(*group);
 }
 

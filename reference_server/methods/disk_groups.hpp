@@ -132,7 +132,9 @@ class DiskGroups {
   std::set<std::string> brought_online_;  ///< names of volumes
   /// Volumes whose parity is being made, by name, with the event of their device when that began.
   std::map<std::string, std::uint32_t> initializing_;
-  std::string failed_maintenance_;  ///< what was due when it failed, so that it is not tried on and on
+  /// What was due the last time, so that what cannot be mended is not tried on and on: each write of ours is
+  /// an event that has everything looked at again.
+  std::string attempted_maintenance_;
 };
 
 }  // namespace dmrp::server
