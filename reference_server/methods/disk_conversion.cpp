@@ -15,15 +15,13 @@
 #include <unistd.h>
 
 namespace dmrp::server {
-namespace {
 
 std::string HostName() {
   std::array<char, 256> name{};
   return gethostname(name.data(), name.size() - 1) == 0 ? std::string(name.data()) : std::string("host");
 }
 
-// Tells the operating system which partitions a disk has now.
-void Publish(DiskManagementServer& server, const DeviceInfo& device, BlockDevice& opened) {
+void PublishTable(DiskManagementServer& server, const DeviceInfo& device, BlockDevice& opened) {
   const auto layout = ReadLayout(opened);
   if (!layout) {
     return;
@@ -33,6 +31,8 @@ void Publish(DiskManagementServer& server, const DeviceInfo& device, BlockDevice
                            published.error().ToString()));
   }
 }
+
+namespace {
 
 Outcome<void> Convert(DiskManagementServer& server, const DeviceInfo& device, PartitionStyle style) {
   DiskGroups& groups = server.inventory().groups();
@@ -58,7 +58,7 @@ Outcome<void> Convert(DiskManagementServer& server, const DeviceInfo& device, Pa
   options.groupName = ldm::GroupNameOf(HostName());
   options.table.signatureIsFree = unused;
   const auto converted = ldm::ConvertDisk(**opened, joined ? &joined->group : nullptr, options);
-  Publish(server, device, **opened);
+  PublishTable(server, device, **opened);
   if (!converted) {
     return Reject(converted.error());
   }
@@ -124,7 +124,7 @@ Outcome<void> Unconvert(DiskManagementServer& server, const DiskObject& disk) {
   }
   const auto rest = ldm::UnconvertDisk(std::move(open->group), member.disk);
   if (auto opened = server.inventory().source().Open(member.device, false)) {
-    Publish(server, member.device, **opened);
+    PublishTable(server, member.device, **opened);
   }
   if (!rest) {
     return Reject(rest.error());

@@ -5,7 +5,15 @@
 #include "reference_server/methods/server.hpp"
 #include "reference_server/methods/task_runner.hpp"
 
+#include <string>
+
 namespace dmrp::server {
+
+/// The name of this machine, after which a new disk group is called.
+[[nodiscard]] std::string HostName();
+
+/// Tells the operating system which partitions a disk has now. Only logs when it does not take them over.
+void PublishTable(DiskManagementServer& server, const DeviceInfo& device, BlockDevice& opened);
 
 /// Makes an empty disk dynamic; InitializeDisk is this with PARTITIONSTYLE_MBR. `validated` becomes true when
 /// the call passed its validation: from then on its end is notified (3.2.4.3).

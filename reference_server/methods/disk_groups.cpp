@@ -161,7 +161,11 @@ void DiskGroups::Observe(const std::vector<Attached>& disks) {
   if (!primary) {
     Log("which disk group is this machine's cannot be read: " + primary.error().ToString());
   }
-  for (auto& [guid, seen] : ReadMembers(disks)) {
+  auto found = ReadMembers(disks);
+  if (primary && *primary && ResumeMerge(found, (*primary)->guid)) {
+    found = ReadMembers(disks);
+  }
+  for (auto& [guid, seen] : found) {
     Add(guid, std::move(seen), primary && *primary && (*primary)->guid == guid);
   }
   for (FoundGroup& group : groups_) {
@@ -214,6 +218,73 @@ std::map<Guid, std::vector<DiskGroups::Seen>> DiskGroups::ReadMembers(const std:
     }
   }
   return groups;
+}
+
+bool DiskGroups::ResumeMerge(std::map<Guid, std::vector<Seen>>& found, const Guid& ours) {
+  const auto here = found.find(ours);
+  if (here == found.end()) {
+    return false;
+  }
+  std::vector<ldm::Member> members;
+  for (const Seen& disk : here->second) {
+    members.push_back(disk.member);
+  }
+  const auto group = ldm::DiskGroup::Inspect(std::move(members));
+  if (!group || group->Current().committedTransaction == failed_merge_) {
+    return false;
+  }
+  std::set<Guid> due;
+  for (const ldm::DiskRecord& disk : group->Current().disks) {
+    if ((disk.flags & ldm::kDiskMergeRequired) != 0) {
+      due.insert(disk.guid);
+    }
+  }
+  std::vector<ldm::Member> own;
+  std::vector<ldm::Member> foreign;
+  bool any = false;
+  for (auto& [guid, seen] : found) {
+    for (Seen& disk : seen) {
+      const bool wanted = due.contains(disk.member.header.diskGuid);
+      any = any || wanted;
+      if (guid == ours || wanted) {
+        (guid == ours ? own : foreign).push_back(disk.member);
+      }
+    }
+  }
+  if (!any) {
+    return false;
+  }
+  Log("a merge of disk groups is gone on with");
+  failed_merge_ = group->Current().committedTransaction;
+  std::vector<std::unique_ptr<BlockDevice>> devices;
+  for (auto& [guid, seen] : found) {
+    for (Seen& disk : seen) {
+      for (std::vector<ldm::Member>* list : {&own, &foreign}) {
+        const auto member = std::ranges::find(*list, disk.device.get(), &ldm::Member::device);
+        if (member == list->end()) {
+          continue;
+        }
+        auto device = source_.Open(disk.disk.device, true);
+        if (!device) {
+          Log(fmt::format("{} cannot be written: {}", disk.disk.device.name, device.error().ToString()));
+          return false;
+        }
+        member->device = device->get();
+        devices.push_back(std::move(*device));
+      }
+    }
+  }
+  auto loaded = ldm::DiskGroup::Load(std::move(own));
+  if (!loaded) {
+    Log("the disk group could not be brought in order: " + loaded.error().ToString());
+    return false;
+  }
+  if (auto resumed = ldm::ResumeGroup(*loaded, foreign); !resumed) {
+    Log("the merge could not be ended: " + resumed.error().ToString());
+    return false;
+  }
+  failed_merge_.reset();
+  return true;
 }
 
 void DiskGroups::Add(const Guid& guid, std::vector<Seen> seen, bool primary) {

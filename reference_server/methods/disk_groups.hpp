@@ -114,6 +114,8 @@ class DiskGroups {
   };
 
   std::map<Guid, std::vector<Seen>> ReadMembers(const std::vector<Attached>& disks);
+  // Makes an end of a merge that a power cut left half done; true when something was written.
+  bool ResumeMerge(std::map<Guid, std::vector<Seen>>& found, const Guid& ours);
   void Add(const Guid& guid, std::vector<Seen> seen, bool primary);
   // Brings the disks of the primary group in order when something is due; nothing when all is as it should
   // be.
@@ -132,6 +134,7 @@ class DiskGroups {
   std::set<std::string> brought_online_;  ///< names of volumes
   /// Volumes whose parity is being made, by name, with the event of their device when that began.
   std::map<std::string, std::uint32_t> initializing_;
+  std::optional<std::uint64_t> failed_merge_;  ///< the transaction at which going on with a merge failed
   /// What was due the last time, so that what cannot be mended is not tried on and on: each write of ours is
   /// an event that has everything looked at again.
   std::string attempted_maintenance_;

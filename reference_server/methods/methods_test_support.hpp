@@ -136,7 +136,9 @@ class MethodsTest : public testing::Test {
     ASSERT_NE(mkdtemp(pattern.data()), nullptr);
     folder = pattern;
     std::vector<ImageSpec> images;
-    for (const char* name : {"a.img", "b.img", "c.img", "removable.img,removable"}) {
+    std::vector<std::string> names = {"a.img", "b.img", "c.img", "removable.img,removable"};
+    names.insert(names.end(), more_images.begin(), more_images.end());
+    for (const std::string& name : names) {
       images.push_back(ImageSpec::Parse((folder / name).string()).value());
     }
     MakeFile("a.img");
@@ -267,6 +269,7 @@ class MethodsTest : public testing::Test {
     return text;
   }
 
+  std::vector<std::string> more_images;  // names of further disks without a file, to be set before SetUp
   std::filesystem::path folder;
   std::optional<Error> shutdown_refusal;
   int shutdowns = 0;

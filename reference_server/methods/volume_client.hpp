@@ -120,6 +120,25 @@ class VolumeClient final : public DiskManagementHandler {
                                          const FTReplaceParityStripePartitionRequest& request,
                                          FTReplaceParityStripePartitionReply& reply) override;
 
+  // group_methods.cpp
+  HRESULT ImportDiskGroup(dcom::CallContext& call, const ImportDiskGroupRequest& request,
+                          ImportDiskGroupReply& reply) override;
+  HRESULT DiskMergeQuery(dcom::CallContext& call, const DiskMergeQueryRequest& request,
+                         DiskMergeQueryReply& reply) override;
+  HRESULT DiskMerge(dcom::CallContext& call, const DiskMergeRequest& request, DiskMergeReply& reply) override;
+  HRESULT GetEncapsulateDiskInfo(dcom::CallContext& call, const GetEncapsulateDiskInfoRequest& request,
+                                 GetEncapsulateDiskInfoReply& reply) override;
+  HRESULT GetEncapsulateDiskInfoEx(dcom::CallContext& call, const GetEncapsulateDiskInfoExRequest& request,
+                                   GetEncapsulateDiskInfoExReply& reply) override;
+  HRESULT EncapsulateDisk(dcom::CallContext& call, const EncapsulateDiskRequest& request,
+                          EncapsulateDiskReply& reply) override;
+  HRESULT EncapsulateDiskEx(dcom::CallContext& call, const EncapsulateDiskExRequest& request,
+                            EncapsulateDiskExReply& reply) override;
+  HRESULT CreatePartitionsForVolume(dcom::CallContext& call, const CreatePartitionsForVolumeRequest& request,
+                                    CreatePartitionsForVolumeReply& reply) override;
+  HRESULT DeletePartitionsForVolume(dcom::CallContext& call, const DeletePartitionsForVolumeRequest& request,
+                                    DeletePartitionsForVolumeReply& reply) override;
+
   HRESULT CreatePartitionAssignAndFormat(dcom::CallContext& call,
                                          const CreatePartitionAssignAndFormatRequest& request,
                                          CreatePartitionAssignAndFormatReply& reply) override;

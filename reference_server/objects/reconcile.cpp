@@ -116,18 +116,53 @@ LdmObjectId CompareFileSystem(const FileSystemObject* known, const std::optional
   return now.info.id;
 }
 
+bool IsDynamic(const DISK_INFO_EX& disk) { return disk.deviceType == DEVICETYPE_VM; }
+
+// File systems of partitions that became volumes where they lie (3.2.4.4.1.45), by the keys of these: they
+// stay the same objects.
+using Adopted = std::map<std::string, const FileSystemObject*>;
+
+Adopted AdoptedFileSystems(const ObjectState& state, const std::vector<ObservedDisk>& observed) {
+  Adopted adopted;
+  for (const ObservedDisk& seen : observed) {
+    const DiskObject* before = state.FindDiskByKey(seen.key);
+    if (before == nullptr || IsDynamic(before->info) || !IsDynamic(seen.info)) {
+      continue;
+    }
+    for (const RegionObject& known : state.RegionsOf(before->info.id)) {
+      const FileSystemObject* system = state.FileSystemOn(known.info.id);
+      const auto member = std::ranges::find_if(seen.regions, [&known](const ObservedRegion& region) {
+        return region.info.start == known.info.start && region.info.length == known.info.length;
+      });
+      if (system == nullptr || member == seen.regions.end() || member->volume_key.empty() ||
+          state.FindVolumeByKey(member->volume_key) != nullptr) {
+        continue;
+      }
+      adopted.emplace(member->volume_key, system);
+    }
+  }
+  return adopted;
+}
+
+bool IsAdopted(const Adopted& adopted, const FileSystemObject& system) {
+  return std::ranges::any_of(adopted,
+                             [&](const auto& entry) { return entry.second->info.id == system.info.id; });
+}
+
 // The identifier of a volume by its key, 0 for none.
 using VolumeIds = std::function<LdmObjectId(const std::string& key)>;
 
 void CompareRegions(const ObjectState& state, LdmObjectId disk_id, const ObservedDisk& observed,
-                    bool converted, const VolumeIds& volume_ids, ChangeSet& set, Changes& changes) {
+                    bool converted, const VolumeIds& volume_ids, const Adopted& adopted, ChangeSet& set,
+                    Changes& changes) {
   const std::vector<RegionObject> known = state.RegionsOf(disk_id);
   const auto match = converted ? std::vector<std::optional<std::size_t>>(observed.regions.size())
                                : MatchRegions(known, observed.regions);
   for (std::size_t j = 0; j < known.size(); ++j) {
     if (std::ranges::find(match, std::optional(j)) == match.end()) {
       changes.regions_gone.push_back({LDMACTION_DELETED, known[j]});
-      if (const FileSystemObject* system = state.FileSystemOn(known[j].info.id)) {
+      const FileSystemObject* system = state.FileSystemOn(known[j].info.id);
+      if (system != nullptr && !IsAdopted(adopted, *system)) {
         changes.systems_gone.push_back({LDMACTION_DELETED, *system});
       }
     }
@@ -204,10 +239,8 @@ std::function<bool(LdmObjectId)> OfDisk(const ObjectState& state, LdmObjectId di
   };
 }
 
-bool IsDynamic(const DISK_INFO_EX& disk) { return disk.deviceType == DEVICETYPE_VM; }
-
 void CompareDisk(const ObjectState& state, const ObservedDisk& observed, const std::u16string& taken,
-                 const VolumeIds& volume_ids, ChangeSet& set) {
+                 const VolumeIds& volume_ids, const Adopted& adopted, ChangeSet& set) {
   Changes changes;
   const DiskObject* before = state.FindDiskByKey(observed.key);
   DiskObject now{observed.info, observed.key};
@@ -220,7 +253,7 @@ void CompareDisk(const ObjectState& state, const ObservedDisk& observed, const s
     changes.disk.push_back({LDMACTION_MODIFIED, now});
   }
   const bool converted = before != nullptr && IsDynamic(before->info) != IsDynamic(now.info);
-  CompareRegions(state, now.info.id, observed, converted, volume_ids, set, changes);
+  CompareRegions(state, now.info.id, observed, converted, volume_ids, adopted, set, changes);
 
   const bool medium_left = before != nullptr && (before->info.deviceState & DEVICESTATE_NO_MEDIA) == 0 &&
                            (now.info.deviceState & DEVICESTATE_NO_MEDIA) != 0;
@@ -241,14 +274,17 @@ void CompareDisk(const ObjectState& state, const ObservedDisk& observed, const s
 }
 
 void CompareVolume(const ObjectState& state, const ObservedVolume& observed, LdmObjectId id,
-                   const std::u16string& taken, ChangeSet& set) {
+                   const std::u16string& taken, const Adopted& adopted, ChangeSet& set) {
   Changes changes;
   const auto* before = state.FindAs<VolumeObject>(id);
   VolumeObject now{observed.info, observed.key};
   now.info.id = id;
   now.info.taskId = before != nullptr ? before->info.taskId : 0;
   now.info.lastKnownState = before != nullptr ? before->info.lastKnownState : 0;
-  const FileSystemObject* system = before != nullptr ? state.FileSystemOn(id) : nullptr;
+  const auto brought = adopted.find(observed.key);
+  const FileSystemObject* system = before != nullptr          ? state.FileSystemOn(id)
+                                   : brought != adopted.end() ? brought->second
+                                                              : nullptr;
   now.info.fsId = CompareFileSystem(system, observed.file_system, id, set, changes);
   if (before == nullptr) {
     set.Create(now);
@@ -327,8 +363,9 @@ ChangeSet ReconcileSystem(const ObjectState& state, const std::vector<ObservedDi
       gone.push_back(disk);
     }
   }
+  const Adopted adopted = AdoptedFileSystems(state, observed);
   for (const ObservedDisk& seen : observed) {
-    CompareDisk(state, seen, letters, volume_id, set);
+    CompareDisk(state, seen, letters, volume_id, adopted, set);
   }
   for (const VolumeObject& volume : state.Volumes()) {
     if (!volumes.contains(volume.key)) {
@@ -336,7 +373,7 @@ ChangeSet ReconcileSystem(const ObjectState& state, const std::vector<ObservedDi
     }
   }
   for (const ObservedVolume& seen : observed_volumes) {
-    CompareVolume(state, seen, volumes.at(seen.key), letters, set);
+    CompareVolume(state, seen, volumes.at(seen.key), letters, adopted, set);
   }
   for (const DiskObject& disk : gone) {
     set.Delete(disk);
@@ -348,7 +385,7 @@ ChangeSet ReconcileDisk(const ObjectState& state, const ObservedDisk& observed) 
   ChangeSet set;
   CompareDisk(
       state, observed, LettersOf({observed}),
-      [&state](const std::string& key) { return KnownVolume(state, key); }, set);
+      [&state](const std::string& key) { return KnownVolume(state, key); }, {}, set);
   return set;
 }
 

@@ -1,0 +1,398 @@
+#include "reference_server/methods/encapsulation.hpp"
+
+#include "protocol/dmrp/hresult.hpp"
+#include "reference_server/methods/disk_conversion.hpp"
+#include "reference_server/methods/disk_initialization.hpp"
+#include "reference_server/methods/revision_rules.hpp"
+#include "reference_server/methods/table_change.hpp"
+#include "reference_server/methods/volume_access.hpp"
+#include "reference_server/storage/gpt.hpp"
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace dmrp::server {
+namespace {
+
+constexpr Guid kGptEfiSystem{0xc12a7328, 0xf81f, 0x11d2, {0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b}};
+
+// Some codes of 2.2.1 are printed without the failure bit.
+constexpr HRESULT Failing(HRESULT code) {
+  return static_cast<HRESULT>(static_cast<std::uint32_t>(code) | 0x80000000U);
+}
+
+// What one disk says about its conversion.
+struct DiskFindings {
+  std::uint32_t disk = 0;             // CONTAINS_*
+  std::uint32_t info = 0;             // ENCAP_INFO_*
+  std::optional<Refusal> obstacle{};  // the first reason that forbids the conversion
+};
+
+class DiskExaminer {
+ public:
+  DiskExaminer(DiskManagementServer& server, Revision revision, const ObjectState& state,
+               const DiskObject& disk)
+      : server_(server), revision_(revision), state_(state), disk_(disk) {}
+
+  DiskFindings Examine() {
+    ExamineUse();
+    ExamineFt();
+    ExamineTable();
+    return std::move(findings_);
+  }
+
+ private:
+  void Forbid(std::uint32_t flags, HRESULT hr, std::string reason) {
+    findings_.info |= ENCAP_INFO_CANT_PROCEED | flags;
+    if (!findings_.obstacle) {
+      findings_.obstacle = Refusal{hr, fmt::format("disk {}: {}", disk_.info.id, reason)};
+    }
+  }
+
+  // IVolumeClient has no flags for these two.
+  [[nodiscard]] std::uint32_t OpenFailed() const {
+    return revision_ == Revision::kIVolumeClient3 ? ENCAP_INFO_OPEN_FAILED : ENCAP_INFO_VOLUME_BUSY;
+  }
+  [[nodiscard]] std::uint32_t Mixed() const {
+    return revision_ == Revision::kIVolumeClient3 ? ENCAP_INFO_MIXED_PARTITIONS : ENCAP_INFO_UNKNOWN_PART;
+  }
+
+  void ExamineUse() {
+    for (const RegionObject& region : state_.RegionsOf(disk_.info.id)) {
+      if ((region.info.rflags & REGION_IS_SYSTEM_PARTITION) != 0) {
+        findings_.disk |= CONTAINS_SYSTEMDIR;
+      }
+      if (region.info.regionType != REGION_PRIMARY && region.info.regionType != REGION_LOGICAL) {
+        continue;
+      }
+      const auto locked =
+          TryLock(server_, region.info.id, {disk_.key, static_cast<std::uint64_t>(region.info.start)});
+      if (!locked && locked.error().hr == LDM_E_VOLUME_IN_USE) {
+        findings_.disk |= CONTAINS_LOCKED_PARTITION;
+        Forbid(ENCAP_INFO_VOLUME_BUSY, LDM_E_VOLUME_IN_USE, locked.error().reason);
+      } else if (!locked && locked.error().hr != LDM_E_DISK_NOT_FOUND) {
+        Forbid(OpenFailed(), Failing(LDM_E_NO_OPEN), locked.error().reason);
+      }
+    }
+  }
+
+  // The sets of this disk in the list. They cannot be taken along yet.
+  void ExamineFt() {
+    for (const RegionObject& region : state_.RegionsOf(disk_.info.id)) {
+      const auto* volume = state_.FindAs<VolumeObject>(region.info.volId);
+      if (volume == nullptr || volume->info.type != VOLUMETYPE_FT) {
+        continue;
+      }
+      findings_.disk |= CONTAINS_FT;
+      std::uint32_t flags = ENCAP_INFO_CONTAINS_FT;
+      if (volume->info.layout == VOLUMELAYOUT_RAID5) {
+        findings_.disk |= CONTAINS_RAID5;
+        flags |= revision_ == Revision::kIVolumeClient ? ENCAP_INFO_FT_HAS_RAID5 : 0U;
+      }
+      if (revision_ == Revision::kIVolumeClient && (findings_.disk & CONTAINS_SYSTEMDIR) != 0) {
+        flags |= ENCAP_INFO_FT_ON_BOOT;
+      }
+      if (volume->info.status != VOLUME_STATUS_HEALTHY) {
+        flags |= ENCAP_INFO_FT_UNHEALTHY;
+      }
+      Forbid(flags, LDM_E_FT_PRESENT, fmt::format("FT volume {} lies on it", volume->info.id));
+    }
+  }
+
+  void ExamineTable() {
+    const DeviceInfo* device = server_.inventory().Device(disk_.key);
+    if (device == nullptr) {
+      Forbid(OpenFailed(), LDM_E_DISK_NOT_FOUND, "it is not attached");
+      return;
+    }
+    if (device->readOnly) {
+      Forbid(OpenFailed(), LDM_E_RDONLY, "it is write-protected");
+    }
+    const auto opened = server_.inventory().source().Open(*device, false);
+    if (!opened) {
+      Forbid(ENCAP_INFO_UNKNOWN_PART, LDM_E_BAD_DISK, opened.error().ToString());
+      return;
+    }
+    const auto table = ReadTable(**opened);
+    if (!table) {
+      Forbid(ENCAP_INFO_UNKNOWN_PART, LDM_E_BAD_DISK, table.error().ToString());
+      return;
+    }
+    const auto plan = ldm::PlanConversion(*table, (*opened)->Geometry());
+    if (!plan) {
+      const bool room = plan.error().code == StorageErrorCode::kDiskTooSmall ||
+                        plan.error().code == StorageErrorCode::kTableFull;
+      Forbid(room ? ENCAP_INFO_NO_FREE_SPACE : ENCAP_INFO_UNKNOWN_PART, Reject(plan.error()).value().hr,
+             plan.error().ToString());
+      return;
+    }
+    TakePlan(table->layout, *plan);
+  }
+
+  void TakePlan(const DiskLayout& layout, const ldm::ConversionPlan& plan) {
+    const ldm::ConversionFindings& found = plan.findings;
+    if (found.hasExtended) {
+      findings_.disk |= CONTAINS_EXTENDED_PARTITION;
+    }
+    bool bootable = found.hasActive;
+    for (const Region& region : layout.regions) {
+      bootable = bootable || (!IsFree(region.kind) && region.gptType == kGptEfiSystem);
+      const bool stays = HoldsData(region.kind) && region.gptType != kGptTypeMicrosoftReserved &&
+                         std::ranges::none_of(plan.partitions, [&](const ldm::ConvertedPartition& one) {
+                           return one.region.start == region.start;
+                         });
+      if (stays) {
+        findings_.disk |= CONTAINS_MIXED_PARTITIONS;
+      }
+    }
+    if (found.hasActive) {
+      findings_.disk |= CONTAINS_BOOTINDICATOR;
+    }
+    if (bootable) {
+      findings_.disk |= CONTAINS_BOOTABLE_PARTITION;
+      findings_.disk |= (findings_.disk & CONTAINS_SYSTEMDIR) != 0 ? CONTAINS_BOOTLOADER : 0U;
+    }
+    if (found.containsFt && (findings_.disk & CONTAINS_FT) == 0) {
+      findings_.disk |= CONTAINS_FT;
+      Forbid(ENCAP_INFO_CONTAINS_FT | ENCAP_INFO_FT_QUERY_FAILED, Failing(LDM_E_FT_QUERY_FAIL),
+             "a partition has the type of an FT set that is not known");
+    }
+    if (found.noFreeSpace) {
+      findings_.disk |= CONTAINS_NO_FREE_SPACE;
+      Forbid(ENCAP_INFO_NO_FREE_SPACE, Failing(LDM_E_INSUFFICIENT_SPACE), found.reason);
+    }
+    if (found.badActive) {
+      Forbid(ENCAP_INFO_BAD_ACTIVE, Failing(LDM_E_BAD_ACTIVEPARTITION), found.reason);
+    }
+    if (found.mixedPartitions) {
+      Forbid(Mixed(), Failing(LDM_MIXED_PARTITIONS), found.reason);
+    }
+    if (found.tooManyPartitions) {
+      Forbid(ENCAP_INFO_NO_FREE_SPACE, Failing(LDM_E_TOO_MANY_PARTITIONS), found.reason);
+    }
+    if (found.unknownPartition && !found.containsFt) {
+      Forbid(ENCAP_INFO_UNKNOWN_PART, Failing(LDM_E_BAD_PARTITION), found.reason);
+    }
+  }
+
+  DiskManagementServer& server_;
+  const Revision revision_;
+  const ObjectState& state_;
+  const DiskObject& disk_;
+  DiskFindings findings_;
+};
+
+// The part of the validation that is the same for both methods.
+Outcome<std::vector<DiskObject>> CheckDisks(const ObjectState& state, Revision revision,
+                                            const std::vector<EncapsulationRequest::Disk>& named) {
+  const auto any = Validate({{E_INVALIDARG, "at least one disk is named", [&] { return !named.empty(); }}});
+  if (!any) {
+    return tl::unexpected(any.error());
+  }
+  std::vector<DiskObject> disks;
+  for (const EncapsulationRequest::Disk& one : named) {
+    const auto* disk = state.FindAs<DiskObject>(one.id);
+    const auto valid = Validate({
+        {LDM_E_DISK_NOT_FOUND, "diskId names a disk in the list", [&] { return disk != nullptr; }},
+        {LDM_E_OBJECT_STALED, "lastKnownState is that of the disk",
+         [&] { return one.lastKnownState == disk->info.lastKnownState; }},
+        {LDM_E_NOSUPPORT, "the interface can be used with the disk",
+         [&] { return MayUse(revision, disk->info); }},
+        {Failing(LDM_ENCAP_DONE), "the disk is not dynamic",
+         [&] { return disk->info.deviceType != DEVICETYPE_VM; }},
+        {LDM_E_NOSUPPORT, "the disk is a fixed disk",
+         [&] { return disk->info.deviceType == DEVICETYPE_FDISK; }},
+    });
+    if (!valid) {
+      return tl::unexpected(valid.error());
+    }
+    if (std::ranges::none_of(disks, [&](const DiskObject& known) { return known.info.id == one.id; })) {
+      disks.push_back(*disk);
+    }
+  }
+  return disks;
+}
+
+std::vector<VolumeObject> FtVolumesOn(const ObjectState& state, const std::vector<DiskObject>& disks) {
+  std::vector<VolumeObject> found;
+  for (const VolumeObject& volume : state.Volumes()) {
+    if (volume.info.type != VOLUMETYPE_FT) {
+      continue;
+    }
+    const auto members = state.MembersOf(volume.info.id);
+    const bool here = std::ranges::any_of(members, [&](const RegionObject& member) {
+      return std::ranges::any_of(disks,
+                                 [&](const DiskObject& disk) { return disk.info.id == member.info.diskId; });
+    });
+    if (here) {
+      found.push_back(volume);
+    }
+  }
+  return found;
+}
+
+// Adds the disks that share an FT volume with one of `disks`, and so on (step 1 of GetEncapsulateDiskInfo).
+std::vector<DiskObject> TogetherWith(const ObjectState& state, std::vector<DiskObject> disks) {
+  std::size_t before = 0;
+  while (before != disks.size()) {
+    before = disks.size();
+    for (const VolumeObject& volume : FtVolumesOn(state, disks)) {
+      for (const RegionObject& member : state.MembersOf(volume.info.id)) {
+        const auto* disk = state.FindAs<DiskObject>(member.info.diskId);
+        if (disk != nullptr && std::ranges::none_of(disks, [&](const DiskObject& known) {
+              return known.info.id == disk->info.id;
+            })) {
+          disks.push_back(*disk);
+        }
+      }
+    }
+  }
+  return disks;
+}
+
+// What a partition was known by, and the volume that it became.
+void TakeNames(DiskManagementServer& server, const DiskLayout& before,
+               const std::vector<ldm::ConvertedPartition>& partitions, const ldm::Converted& converted) {
+  for (std::size_t i = 0; i < std::min(partitions.size(), converted.volumes.size()); ++i) {
+    const auto id = PartitionId(before, partitions[i].region);
+    const ldm::VolumeRecord* volume = converted.group.Current().FindVolume(converted.volumes[i]);
+    if (!id || volume == nullptr) {
+      continue;
+    }
+    if (auto moved = server.mounts().Rekey(*id, GuidVolumeId(volume->guid)); !moved) {
+      server.Log(fmt::format("volume {} loses letter and name: {}", volume->name, moved.error().ToString()));
+    }
+  }
+}
+
+Outcome<void> Convert(DiskManagementServer& server, const std::vector<DiskObject>& disks) {
+  DiskGroups& groups = server.inventory().groups();
+  std::vector<std::unique_ptr<BlockDevice>> devices;
+  std::optional<ldm::DiskGroup> group;
+  if (const FoundGroup* primary = groups.Primary()) {
+    auto open = groups.Open(*primary);
+    if (!open) {
+      return tl::unexpected(open.error());
+    }
+    devices = std::move(open->devices);
+    group = std::move(open->group);
+  }
+  ldm::ConvertOptions options;
+  options.groupName = ldm::GroupNameOf(HostName());
+  options.table.signatureIsFree = UnusedSignature(server.model().State());
+  for (const DiskObject& disk : disks) {
+    const DeviceInfo* known = server.inventory().Device(disk.key);
+    if (known == nullptr) {
+      return Reject(LDM_E_DISK_NOT_FOUND, fmt::format("disk {} is not attached", disk.info.id));
+    }
+    const DeviceInfo device = *known;
+    auto opened = server.inventory().source().Open(device, true);
+    if (!opened) {
+      return RejectDevice(opened.error());
+    }
+    const auto before = ReadTable(**opened);
+    if (!before) {
+      return Reject(before.error());
+    }
+    const auto plan = ldm::PlanConversion(*before, (*opened)->Geometry(), options.table);
+    if (!plan) {
+      return Reject(plan.error());
+    }
+    auto converted = ldm::ConvertDisk(**opened, group ? &*group : nullptr, options);
+    PublishTable(server, device, **opened);
+    if (!converted) {
+      return Reject(converted.error());
+    }
+    if (!group) {
+      const ldm::DiskGroupRecord& record = converted->group.Current().group;
+      if (auto named = groups.SetPrimary(PrimaryDiskGroup{record.guid, record.name}); !named) {
+        return named;
+      }
+    }
+    TakeNames(server, before->layout, plan->partitions, *converted);
+    devices.push_back(std::move(*opened));
+    group = std::move(converted->group);
+  }
+  return {};
+}
+
+}  // namespace
+
+Outcome<EncapsulationInfo> GetEncapsulateDiskInfo(DiskManagementServer& server, Revision revision,
+                                                  const std::vector<DISK_SPEC>& specs) {
+  const auto state = server.model().State();
+  std::vector<EncapsulationRequest::Disk> named;
+  for (const DISK_SPEC& spec : specs) {
+    named.push_back({spec.diskId, spec.lastKnownState});
+  }
+  auto disks = CheckDisks(*state, revision, named);
+  if (!disks) {
+    return tl::unexpected(disks.error());
+  }
+  EncapsulationInfo info;
+  info.disks = TogetherWith(*state, std::move(*disks));
+  info.volumes = FtVolumesOn(*state, info.disks);
+  for (const DiskObject& disk : info.disks) {
+    const DiskFindings findings = DiskExaminer(server, revision, *state, disk).Examine();
+    info.flags |= findings.info;
+    info.diskFlags.push_back(findings.disk);
+    for (const RegionObject& region : state->RegionsOf(disk.info.id)) {
+      if (!IsFree(region.info.regionType)) {
+        info.regions.push_back(region);
+      }
+    }
+  }
+  return info;
+}
+
+Outcome<LdmObjectId> EncapsulateDisk(DiskManagementServer& server, const StorageModel::Operation& operation,
+                                     Revision revision, const EncapsulationRequest& request,
+                                     std::uint32_t& flags, bool& validated) {
+  const auto state = server.model().State();
+  const auto disks = CheckDisks(*state, revision, request.disks);
+  if (!disks) {
+    return tl::unexpected(disks.error());
+  }
+  const auto same_volumes = [&] {
+    std::set<LdmObjectId> found;
+    for (const VolumeObject& volume : FtVolumesOn(*state, *disks)) {
+      found.insert(volume.info.id);
+    }
+    return found == std::set<LdmObjectId>(request.volumes.begin(), request.volumes.end());
+  };
+  const auto valid = Validate({
+      {LDM_E_NO_ASSOC, "no other disk has to be converted together with those named",
+       [&] { return TogetherWith(*state, *disks).size() == disks->size(); }},
+      {Failing(LDM_FT_INCONSISTENT), "affectedVolumeList names the FT volumes on the disks", same_volumes},
+  });
+  if (!valid) {
+    return tl::unexpected(valid.error());
+  }
+  validated = true;
+  std::optional<Refusal> obstacle;
+  for (const DiskObject& disk : *disks) {
+    DiskFindings findings = DiskExaminer(server, revision, *state, disk).Examine();
+    flags |= findings.info;
+    if (findings.obstacle && !obstacle) {
+      obstacle = std::move(findings.obstacle);
+    }
+  }
+  if (obstacle) {
+    return tl::unexpected(std::move(*obstacle));
+  }
+  const auto done = Convert(server, *disks);
+  CommitSystem(server, operation, {});
+  if (!done) {
+    flags |= ENCAP_INFO_CANT_PROCEED;
+    return tl::unexpected(done.error());
+  }
+  return 0;
+}
+
+}  // namespace dmrp::server
