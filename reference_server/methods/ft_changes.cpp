@@ -5,7 +5,6 @@
 #include "reference_server/methods/partitions.hpp"
 #include "reference_server/methods/table_change.hpp"
 #include "reference_server/methods/volume_access.hpp"
-#include "reference_server/objects/reconcile.hpp"
 
 #include <algorithm>
 #include <functional>
@@ -50,22 +49,6 @@ Outcome<Target> FindSet(DiskManagementServer& server, LdmObjectId volume_id, LON
   return target;
 }
 
-// What every method ends with: the list follows, with the set and its disks modified in any case.
-void CommitChanged(DiskManagementServer& server, const StorageModel::Operation& operation,
-                   const Target& target, std::vector<LdmObjectId> touched) {
-  for (const RegionObject& region : target.state->MembersOf(target.volume->info.id)) {
-    if (std::ranges::find(touched, region.info.diskId) == touched.end()) {
-      touched.push_back(region.info.diskId);
-    }
-  }
-  const ObservedSystem observed = server.inventory().ObserveAll();
-  ChangeSet changes = ReconcileSystem(*target.state, observed.disks, observed.volumes);
-  for (const LdmObjectId id : touched) {
-    changes.Touch(*target.state, id);
-  }
-  server.model().Commit(operation, changes);
-}
-
 // Takes the set from its users, and its device away. The change comes next; when it is refused, the next
 // observation brings the set online again.
 Outcome<void> TakeSet(DiskManagementServer& server, const Target& target, bool force) {
@@ -96,7 +79,7 @@ Outcome<void> MakeWhole(DiskManagementServer& server, const StorageModel::Operat
   if (begun && afresh) {
     begun = sets.Resynchronise(target.set.key);
   }
-  CommitChanged(server, operation, target, {target.volume->info.id});
+  CommitSystem(server, operation, {});
   return begun;
 }
 
@@ -134,7 +117,7 @@ Outcome<void> DeleteFtVolume(DiskManagementServer& server, const StorageModel::O
     // What is made there later is another volume.
     LogUnless(server, server.mounts().Forget(id), "letter and name of a deleted FT volume stay");
   }
-  CommitChanged(server, operation, *target, {});
+  CommitSystem(server, operation, {});
   return deleted;
 }
 
@@ -166,7 +149,7 @@ Outcome<void> BreakFtMirror(DiskManagementServer& server, const StorageModel::Op
         server.mounts().Rekey(FtVolumeId(target->set.volume), MbrPartitionId(member.signature, member.start)),
         "the letter of a broken mirror goes to neither partition");
   }
-  CommitChanged(server, operation, *target, {});
+  CommitSystem(server, operation, {});
   return broken;
 }
 
@@ -237,7 +220,7 @@ Outcome<void> ReplaceFtMember(DiskManagementServer& server, const StorageModel::
         });
   }
   if (!replaced) {
-    CommitChanged(server, operation, *target, {});
+    CommitSystem(server, operation, {});
     if ((request.flags & FTREPLACE_DELETE_ON_FAIL) != 0 && !is_member) {
       if (auto deleted = DeleteReplacement(server, operation, request.newRegionId); !deleted) {
         server.Log("a partition that replaced nothing stays: " + deleted.error().reason);
@@ -251,7 +234,7 @@ Outcome<void> ReplaceFtMember(DiskManagementServer& server, const StorageModel::
   }
   LogUnless(server, server.mounts().Rekey(FtVolumeId(target->set.volume), first),
             "an FT volume loses its letter");
-  CommitChanged(server, operation, *target, {target->volume->info.id, request.newRegionId, disk->info.id});
+  CommitSystem(server, operation, {});
   return {};
 }
 

@@ -1,0 +1,92 @@
+// FTResyncMirror (3.2.4.4.1.14, 3.2.4.4.3.14).
+#include "suites/support/ft_sets.hpp"
+
+#include <limits>
+
+namespace dmrp::suites {
+namespace {
+
+using ::testing::IsEmpty;
+
+class FtResync : public FtTest, public ::testing::WithParamInterface<Revision> {
+ protected:
+  Session& session() { return SessionOf(GetParam()); }
+  Outcome<FTResyncMirrorReply> Begin() {
+    const VOLUME_INFO set = SetNow(session());
+    return Resync(session(), set.id, set.lastKnownState);
+  }
+  // Begins, waits for the end, and judges the members.
+  void ExpectMadeWhole() {
+    const auto reply = Begin();
+    ASSERT_THAT(reply, Succeeds());
+    ExpectCompleted(reply->tinfo);
+    AwaitStatus(session(), VOLUME_STATUS_HEALTHY);
+    const harness::FtRecord record = RecordNow();
+    const harness::FtRecordSet* set = record.Find("mirror");
+    ASSERT_NE(set, nullptr);
+    EXPECT_EQ(set->state, 0U) << ToText(*set);
+    for (const auto& member : set->members) EXPECT_EQ(member.state, 0U) << ToText(*set);
+    EXPECT_THAT(DataProblems("mirror"), IsEmpty());
+  }
+};
+
+// A member that was put out of the set is taken back with what the others have.
+TEST_P(FtResync, TakesAnOrphanBack) {
+  Checks("DMRP-0763", "DMRP-0767", "DMRP-0768", "DMRP-0769", "DMRP-0770", "DMRP-1599", "DMRP-1600");
+  StartSets(MirrorOf(R"("state": "orphaned", "garbage": true)"));
+  EXPECT_EQ(SetNow(session()).status, VOLUME_STATUS_FAILED_REDUNDANCY);
+  ExpectMadeWhole();
+}
+
+// So is the second member.
+TEST_P(FtResync, TakesTheLastMemberBack) {
+  Checks("DMRP-0767", "DMRP-0768");
+  StartSets(MirrorOf("", R"("state": "orphaned", "garbage": true)"));
+  ExpectMadeWhole();
+}
+
+// With all members in the set, what is redundant is made anew from the data.
+TEST_P(FtResync, MakesTheRedundantDataAnew) {
+  Checks("DMRP-0767", "DMRP-0768");
+  StartSets(MirrorOf());
+  ExpectMadeWhole();
+}
+
+// A member whose disk is away cannot be rebuilt.
+TEST_P(FtResync, FailsWithoutTheMember) {
+  Checks("DMRP-0763", "DMRP-0769", "DMRP-1599", "DMRP-0768", "DMRP-0770");
+  StartSets(MirrorOf("", R"("state": "orphaned")", "", R"("absent": true)"));
+  const auto reply = Begin();
+  ASSERT_THAT(reply, Refused());
+  ExpectFailed(reply->tinfo, reply->result);
+  EXPECT_EQ(SetNow(session()).status, VOLUME_STATUS_FAILED_REDUNDANCY);
+}
+
+TEST_P(FtResync, RefusesWhatIsNoSuchSetOrAStaleState) {
+  Checks("DMRP-0764", "DMRP-0766", "DMRP-0763", "DMRP-0495", "DMRP-1599");
+  StartSets(MirrorOf());
+  const VOLUME_INFO set = SetNow(session());
+  const Observation before = ObserveAll(session());
+  const LdmObjectId region = PartitionsNow(session(), "a").at(0).id;
+  for (const LdmObjectId id :
+       {LdmObjectId{0}, std::numeric_limits<LdmObjectId>::max(), region, lab().DiskId(0)}) {
+    EXPECT_THAT(Resync(session(), id, set.lastKnownState), Refused()) << id;
+  }
+  for (const std::int64_t state : {set.lastKnownState - 1, set.lastKnownState + 1}) {
+    EXPECT_THAT(Resync(session(), set.id, state), Refused()) << state;
+  }
+  EXPECT_THAT(ObserveAll(session()), Unchanged(before));
+}
+
+TEST_P(FtResync, RefusesASetOfAnotherType) {
+  Checks("DMRP-0764", "DMRP-0766", "DMRP-0763", "DMRP-0495", "DMRP-1599");
+  StartSets(ParityOf());
+  const Observation before = ObserveAll(session());
+  EXPECT_THAT(Begin(), Refused());
+  EXPECT_THAT(ObserveAll(session()), Unchanged(before));
+}
+
+INSTANTIATE_TEST_SUITE_P(Both, FtResync, kBothRevisions, RevisionName());
+
+}  // namespace
+}  // namespace dmrp::suites
