@@ -9,9 +9,11 @@
 #include "reference_server/storage/gpt.hpp"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -21,6 +23,9 @@ namespace dmrp::server {
 namespace {
 
 constexpr Guid kGptEfiSystem{0xc12a7328, 0xf81f, 0x11d2, {0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b}};
+
+// Of partition types: member of an FT set.
+constexpr std::uint8_t kFtBit = 0x80;
 
 // Some codes of 2.2.1 are printed without the failure bit.
 constexpr HRESULT Failing(HRESULT code) {
@@ -33,6 +38,33 @@ struct DiskFindings {
   std::uint32_t info = 0;             // ENCAP_INFO_*
   std::optional<Refusal> obstacle{};  // the first reason that forbids the conversion
 };
+
+// The FT volume whose member a region is; null for others.
+const VolumeObject* FtVolumeOf(const ObjectState& state, const RegionObject& region) {
+  const auto* volume = state.FindAs<VolumeObject>(region.info.volId);
+  return volume != nullptr && volume->info.type == VOLUMETYPE_FT ? volume : nullptr;
+}
+
+// Only what functions properly is taken along.
+bool IsWhole(const ft::FtVolume& set) {
+  return set.status == ft::FtStatus::kHealthy && set.BlockingProblem() == nullptr &&
+         std::ranges::all_of(set.members, [&](const ft::FtMember& member) {
+           return member.disk.has_value() && (set.Redundant() || member.used == member.length);
+         });
+}
+
+ldm::VolumeLayout DynamicLayoutOf(ft::FtType type) {
+  switch (type) {
+    case ft::FtType::kMirror:
+      return ldm::VolumeLayout::kMirrored;
+    case ft::FtType::kStripe:
+      return ldm::VolumeLayout::kStriped;
+    case ft::FtType::kStripeWithParity:
+      return ldm::VolumeLayout::kRaid5;
+    default:
+      return ldm::VolumeLayout::kSpanned;
+  }
+}
 
 class DiskExaminer {
  public:
@@ -71,37 +103,50 @@ class DiskExaminer {
       if (region.info.regionType != REGION_PRIMARY && region.info.regionType != REGION_LOGICAL) {
         continue;
       }
-      const auto locked =
-          TryLock(server_, region.info.id, {disk_.key, static_cast<std::uint64_t>(region.info.start)});
-      if (!locked && locked.error().hr == LDM_E_VOLUME_IN_USE) {
-        findings_.disk |= CONTAINS_LOCKED_PARTITION;
-        Forbid(ENCAP_INFO_VOLUME_BUSY, LDM_E_VOLUME_IN_USE, locked.error().reason);
-      } else if (!locked && locked.error().hr != LDM_E_DISK_NOT_FOUND) {
-        Forbid(OpenFailed(), Failing(LDM_E_NO_OPEN), locked.error().reason);
+      if (FtVolumeOf(state_, region) == nullptr) {
+        Lock(region.info.id, {disk_.key, static_cast<std::uint64_t>(region.info.start)});
       }
     }
   }
 
-  // The sets of this disk in the list. They cannot be taken along yet.
+  void Lock(LdmObjectId id, const DiskInventory::Volume& volume) {
+    const auto locked = TryLock(server_, id, volume);
+    if (!locked && locked.error().hr == LDM_E_VOLUME_IN_USE) {
+      findings_.disk |= CONTAINS_LOCKED_PARTITION;
+      Forbid(ENCAP_INFO_VOLUME_BUSY, LDM_E_VOLUME_IN_USE, locked.error().reason);
+    } else if (!locked && locked.error().hr != LDM_E_DISK_NOT_FOUND) {
+      Forbid(OpenFailed(), Failing(LDM_E_NO_OPEN), locked.error().reason);
+    }
+  }
+
+  // The sets with a member on this disk.
   void ExamineFt() {
     for (const RegionObject& region : state_.RegionsOf(disk_.info.id)) {
-      const auto* volume = state_.FindAs<VolumeObject>(region.info.volId);
-      if (volume == nullptr || volume->info.type != VOLUMETYPE_FT) {
+      const VolumeObject* volume = FtVolumeOf(state_, region);
+      if (volume == nullptr) {
         continue;
       }
       findings_.disk |= CONTAINS_FT;
-      std::uint32_t flags = ENCAP_INFO_CONTAINS_FT;
+      findings_.info |= ENCAP_INFO_CONTAINS_FT;
+      Lock(volume->info.id, {.volume_key = volume->key});
+      const std::string text = fmt::format("FT volume {} lies on it", volume->info.id);
+      // The earlier revision does not take all sets along.
+      const bool early = revision_ == Revision::kIVolumeClient;
       if (volume->info.layout == VOLUMELAYOUT_RAID5) {
         findings_.disk |= CONTAINS_RAID5;
-        flags |= revision_ == Revision::kIVolumeClient ? ENCAP_INFO_FT_HAS_RAID5 : 0U;
+        if (early) {
+          Forbid(ENCAP_INFO_FT_HAS_RAID5, LDM_E_FT_PRESENT, text);
+        }
       }
-      if (revision_ == Revision::kIVolumeClient && (findings_.disk & CONTAINS_SYSTEMDIR) != 0) {
-        flags |= ENCAP_INFO_FT_ON_BOOT;
+      if (early && (findings_.disk & CONTAINS_SYSTEMDIR) != 0) {
+        Forbid(ENCAP_INFO_FT_ON_BOOT, LDM_E_FT_PRESENT, text);
       }
-      if (volume->info.status != VOLUME_STATUS_HEALTHY) {
-        flags |= ENCAP_INFO_FT_UNHEALTHY;
+      const FtSet* set = server_.inventory().ft().Find(volume->key);
+      if (set == nullptr) {
+        Forbid(ENCAP_INFO_FT_QUERY_FAILED, Failing(LDM_E_FT_QUERY_FAIL), text);
+      } else if (!IsWhole(set->volume)) {
+        Forbid(ENCAP_INFO_FT_UNHEALTHY, Failing(LDM_E_FT_UNHEALTHY), text);
       }
-      Forbid(flags, LDM_E_FT_PRESENT, fmt::format("FT volume {} lies on it", volume->info.id));
     }
   }
 
@@ -124,7 +169,7 @@ class DiskExaminer {
       Forbid(ENCAP_INFO_UNKNOWN_PART, LDM_E_BAD_DISK, table.error().ToString());
       return;
     }
-    const auto plan = ldm::PlanConversion(*table, (*opened)->Geometry());
+    const auto plan = ldm::PlanConversion(*table, (*opened)->Geometry(), {.acceptFt = true});
     if (!plan) {
       const bool room = plan.error().code == StorageErrorCode::kDiskTooSmall ||
                         plan.error().code == StorageErrorCode::kTableFull;
@@ -133,6 +178,12 @@ class DiskExaminer {
       return;
     }
     TakePlan(table->layout, *plan);
+  }
+
+  [[nodiscard]] bool IsFtMember(std::uint64_t start) const {
+    return std::ranges::any_of(state_.RegionsOf(disk_.info.id), [&](const RegionObject& region) {
+      return static_cast<std::uint64_t>(region.info.start) == start && FtVolumeOf(state_, region) != nullptr;
+    });
   }
 
   void TakePlan(const DiskLayout& layout, const ldm::ConversionPlan& plan) {
@@ -158,7 +209,9 @@ class DiskExaminer {
       findings_.disk |= CONTAINS_BOOTABLE_PARTITION;
       findings_.disk |= (findings_.disk & CONTAINS_SYSTEMDIR) != 0 ? CONTAINS_BOOTLOADER : 0U;
     }
-    if (found.containsFt && (findings_.disk & CONTAINS_FT) == 0) {
+    if (std::ranges::any_of(plan.partitions, [this](const ldm::ConvertedPartition& one) {
+          return (one.region.mbrType & kFtBit) != 0 && !IsFtMember(one.region.start);
+        })) {
       findings_.disk |= CONTAINS_FT;
       Forbid(ENCAP_INFO_CONTAINS_FT | ENCAP_INFO_FT_QUERY_FAILED, Failing(LDM_E_FT_QUERY_FAIL),
              "a partition has the type of an FT set that is not known");
@@ -176,7 +229,7 @@ class DiskExaminer {
     if (found.tooManyPartitions) {
       Forbid(ENCAP_INFO_NO_FREE_SPACE, Failing(LDM_E_TOO_MANY_PARTITIONS), found.reason);
     }
-    if (found.unknownPartition && !found.containsFt) {
+    if (found.unknownPartition) {
       Forbid(ENCAP_INFO_UNKNOWN_PART, Failing(LDM_E_BAD_PARTITION), found.reason);
     }
   }
@@ -271,7 +324,54 @@ void TakeNames(DiskManagementServer& server, const DiskLayout& before,
   }
 }
 
-Outcome<void> Convert(DiskManagementServer& server, const std::vector<DiskObject>& disks) {
+// The volumes that partitions became, by the disk's index in FtMember and the partition's start.
+using MadeVolumes = std::map<std::pair<std::size_t, std::uint64_t>, ldm::ObjectId>;
+
+// Makes one volume of the simple volumes that the members of each set became, and drops the sets.
+Outcome<void> CombineSets(DiskManagementServer& server, ldm::DiskGroup& group, const std::vector<FtSet>& sets,
+                          const MadeVolumes& made) {
+  for (const FtSet& set : sets) {
+    std::vector<ldm::ObjectId> members;
+    for (const ft::FtMember& member : set.volume.members) {
+      const auto volume = made.find({*member.disk, member.start});
+      if (volume == made.end()) {
+        return Reject(Failing(LDM_FT_INCONSISTENT),
+                      fmt::format("a member of FT set {} became no volume", set.name));
+      }
+      members.push_back(volume->second);
+    }
+    auto combined = ldm::CombineVolumes(group.Current(), DynamicLayoutOf(set.volume.type), members);
+    if (!combined) {
+      return Reject(combined.error());
+    }
+    if (auto committed = group.Commit(std::move(combined->after)); !committed) {
+      return Reject(ldm::GroupFailed(committed.error()).value());
+    }
+    auto dropped =
+        server.inventory().ft().Update(set.key,
+                                       [](const ft::DiskRegistry& registry, std::span<const ft::FtDisk> known,
+                                          std::size_t index) -> StorageResult<ft::FtChange> {
+                                         auto change = ft::DeleteSet(registry, known, index);
+                                         if (change) {
+                                           change->partitions.clear();
+                                         }
+                                         return change;
+                                       });
+    if (!dropped) {
+      return dropped;
+    }
+  }
+  return {};
+}
+
+Outcome<void> Convert(DiskManagementServer& server, const std::vector<DiskObject>& disks,
+                      const std::vector<FtSet>& sets) {
+  for (const FtSet& set : sets) {
+    if (auto gone = TakeOffline(server, {.volume_key = set.key}, false); !gone) {
+      return gone;
+    }
+  }
+  MadeVolumes made;
   DiskGroups& groups = server.inventory().groups();
   std::vector<std::unique_ptr<BlockDevice>> devices;
   std::optional<ldm::DiskGroup> group;
@@ -285,6 +385,7 @@ Outcome<void> Convert(DiskManagementServer& server, const std::vector<DiskObject
   }
   ldm::ConvertOptions options;
   options.groupName = ldm::GroupNameOf(HostName());
+  options.table.acceptFt = true;
   options.table.signatureIsFree = UnusedSignature(server.model().State());
   for (const DiskObject& disk : disks) {
     const DeviceInfo* known = server.inventory().Device(disk.key);
@@ -316,10 +417,15 @@ Outcome<void> Convert(DiskManagementServer& server, const std::vector<DiskObject
       }
     }
     TakeNames(server, before->layout, plan->partitions, *converted);
+    if (const auto index = server.inventory().ft().IndexOf(disk.key)) {
+      for (std::size_t i = 0; i < std::min(plan->partitions.size(), converted->volumes.size()); ++i) {
+        made[{*index, plan->partitions[i].region.start}] = converted->volumes[i];
+      }
+    }
     devices.push_back(std::move(*opened));
     group = std::move(converted->group);
   }
-  return {};
+  return CombineSets(server, *group, sets, made);
 }
 
 }  // namespace
@@ -386,7 +492,11 @@ Outcome<LdmObjectId> EncapsulateDisk(DiskManagementServer& server, const Storage
   if (obstacle) {
     return tl::unexpected(std::move(*obstacle));
   }
-  const auto done = Convert(server, *disks);
+  std::vector<FtSet> sets;
+  for (const VolumeObject& volume : FtVolumesOn(*state, *disks)) {
+    sets.push_back(*server.inventory().ft().Find(volume.key));
+  }
+  const auto done = Convert(server, *disks, sets);
   CommitSystem(server, operation, {});
   if (!done) {
     flags |= ENCAP_INFO_CANT_PROCEED;

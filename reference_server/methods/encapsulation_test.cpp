@@ -1,8 +1,12 @@
+#include "reference_server/methods/ft_test_disks.hpp"
 #include "reference_server/methods/methods_test_support.hpp"
+#include "reference_server/platform/registry_hive.hpp"
 #include "reference_server/storage/server_settings.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <string>
+#include <vector>
 
 namespace dmrp::server {
 namespace {
@@ -76,6 +80,11 @@ class EncapsulationTest : public MethodsTest {
     EXPECT_EQ(client->EnumVolumes(late_call, {}, reply), 0);
     return reply.LdmVolumeList;
   }
+  std::vector<VOLUME_INFO> FtVolumes() {
+    FTEnumVolumesReply reply;
+    EXPECT_EQ(client->FTEnumVolumes(late_call, {}, reply), 0);
+    return reply.ftVolumeList;
+  }
   std::vector<FILE_SYSTEM_INFO> FileSystems() {
     EnumLocalFileSystemsReply reply;
     EXPECT_EQ(client->EnumLocalFileSystems(late_call, {}, reply), 0);
@@ -87,6 +96,39 @@ class EncapsulationTest : public MethodsTest {
     std::string octets(static_cast<std::size_t>(length), '\0');
     file.read(octets.data(), length);
     return octets;
+  }
+  // Sets of one type over the first disks, letter Q, all octets of their members given.
+  void MakeSet(ft::FtType type, std::size_t disks, std::optional<std::size_t> orphan = std::nullopt) {
+    constexpr std::uint64_t kFront = 16 << 20;
+    MakeFile("c.img");
+    FtTestSet set{.type = type, .members = {}, .letter = 'Q', .orphan = orphan};
+    for (std::size_t i = 0; i < disks; ++i) {
+      set.members.emplace_back(i, 4 << 20);
+    }
+    const FtTestDisks made = MakeFtTestDisks(disks, kDiskSize, kFront, {set});
+    for (std::size_t i = 0; i < disks; ++i) {
+      Bytes front = made.fronts[i];
+      for (std::size_t at = 63 * 512; at < 63 * 512 + (4U << 20U); ++at) {
+        // The copies of a mirror are alike.
+        const std::size_t seed = type == ft::FtType::kMirror ? 0 : i;
+        front[at] = static_cast<std::byte>(at / 4096 * 7 + at % 251 + seed * 101);
+      }
+      std::fstream file(folder / (std::string(1, static_cast<char>('a' + i)) + ".img"),
+                        std::ios::binary | std::ios::in | std::ios::out);
+      file.write(reinterpret_cast<const char*>(front.data()), static_cast<std::streamsize>(front.size()));
+    }
+    ASSERT_TRUE(server->registry().Update(
+        [&](RegistryKey& root) { root.Make("DISK").values["Information"] = BinaryValue(made.record); }));
+    server->Refresh();
+    TakeFrames();
+  }
+  Bytes ContentsOf(LdmObjectId volume, std::size_t length) {
+    const auto operation = server->model().BeginOperation();
+    const auto state = server->model().State();
+    const auto* object = state->FindAs<VolumeObject>(volume);
+    auto open = server->inventory().OpenerOf({.volume_key = object->key})(false);
+    EXPECT_TRUE(open);
+    return open ? open->device->Read(open->start, length).value() : Bytes();
   }
   std::u16string MountName(LdmObjectId id) {
     GetVolumeMountNameReply reply;
@@ -262,6 +304,82 @@ TEST_F(EncapsulationTest, WhatForbidsTheConversionIsSaidAndNothingIsWritten) {
   const REGION_INFO_EX rest = Region(REGION_FREE);
   ASSERT_EQ(MakePartition(rest.length).result, 0);
   expect(ENCAP_INFO_NO_FREE_SPACE, CONTAINS_NO_FREE_SPACE, 0xC10000EAU);
+}
+
+TEST_F(EncapsulationTest, FtSetsBecomeDynamicVolumesWithTheirData) {
+  struct Case {
+    ft::FtType type;
+    std::size_t disks;
+    VOLUMELAYOUT layout;
+  };
+  for (const Case& one :
+       {Case{ft::FtType::kMirror, 2, VOLUMELAYOUT_MIRROR}, Case{ft::FtType::kStripe, 3, VOLUMELAYOUT_STRIPE},
+        Case{ft::FtType::kStripeWithParity, 3, VOLUMELAYOUT_RAID5},
+        Case{ft::FtType::kVolumeSet, 2, VOLUMELAYOUT_SPANNED}}) {
+    SCOPED_TRACE(one.layout);
+    TearDown();
+    SetUp();
+    MakeSet(one.type, one.disks);
+    const VOLUME_INFO set = FtVolumes().at(0);
+    ASSERT_EQ(set.status, VOLUME_STATUS_HEALTHY);
+    const auto length = static_cast<std::size_t>(set.length);
+    const Bytes data = ContentsOf(set.id, length);
+    // One disk of a set brings the others along.
+    const auto info = Ask({0});
+    EXPECT_EQ(info.encapInfoFlags, ENCAP_INFO_CONTAINS_FT);
+    EXPECT_EQ(info.affectedDiskList.size(), one.disks);
+    ASSERT_EQ(info.affectedVolumeList.size(), 1U);
+    EXPECT_EQ(info.affectedVolumeList.front().id, set.id);
+    EncapsulateDiskExRequest alone{.affectedDiskList = {Disk()},
+                                   .affectedVolumeList = info.affectedVolumeList,
+                                   .affectedRegionList = info.affectedRegionList};
+    EXPECT_EQ(Encapsulate(alone).result, LDM_E_NO_ASSOC);
+
+    const EncapsulateDiskExReply reply = Encapsulate({0});
+    ASSERT_EQ(reply.result, 0);
+    EXPECT_EQ(reply.encapInfoFlags, ENCAP_INFO_CONTAINS_FT);
+    EXPECT_TRUE(FtVolumes().empty());
+    ASSERT_EQ(Volumes().size(), 1U);
+    const VOLUME_INFO volume = Volumes().front();
+    EXPECT_EQ(volume.layout, one.layout);
+    EXPECT_EQ(volume.status, VOLUME_STATUS_HEALTHY);
+    EXPECT_EQ(volume.length, set.length);
+    EXPECT_EQ(volume.memberCount, one.disks);
+    EXPECT_EQ(Letter(u'Q').storageId, volume.id);
+    EXPECT_TRUE(ContentsOf(volume.id, length) == data);
+    for (std::size_t i = 0; i < one.disks; ++i) {
+      EXPECT_EQ(Disk(i).deviceState, DWORD{DEVICESTATE_HEALTHY});
+      EXPECT_EQ(Disk(i).deviceType, DWORD{DEVICETYPE_VM});
+    }
+  }
+}
+
+TEST_F(EncapsulationTest, AnFtSetThatIsNotWholeStaysWhereItIs) {
+  MakeSet(ft::FtType::kMirror, 2, 1);
+  const auto info = Ask({0});
+  EXPECT_EQ(info.encapInfoFlags, ENCAP_INFO_CANT_PROCEED | ENCAP_INFO_CONTAINS_FT | ENCAP_INFO_FT_UNHEALTHY);
+  EXPECT_EQ(info.affectedDiskFlags, (std::vector<std::uint32_t>{CONTAINS_FT, CONTAINS_FT}));
+  const auto reply = Encapsulate({0});
+  EXPECT_EQ(static_cast<std::uint32_t>(reply.result), 0xC10000EBU);
+  EXPECT_EQ(FtVolumes().size(), 1U);
+}
+
+TEST_F(EncapsulationTest, TheEarlierRevisionDoesNotTakeParitySetsAlong) {
+  MakeSet(ft::FtType::kStripeWithParity, 3);
+  GetEncapsulateDiskInfoReply info;
+  ASSERT_EQ(early_client->GetEncapsulateDiskInfo(
+                early_call,
+                {.diskSpecList = {{.diskId = Disk().id, .lastKnownState = Disk().lastKnownState}}}, info),
+            0);
+  EXPECT_EQ(info.encapInfoFlags, ENCAP_INFO_CANT_PROCEED | ENCAP_INFO_CONTAINS_FT | ENCAP_INFO_FT_HAS_RAID5);
+  EXPECT_EQ(info.affectedDiskFlags, std::vector<std::uint32_t>(3, CONTAINS_FT | CONTAINS_RAID5));
+  EncapsulateDiskReply reply;
+  EXPECT_EQ(early_client->EncapsulateDisk(early_call,
+                                          {.affectedDiskList = info.affectedDiskList,
+                                           .affectedVolumeList = info.affectedVolumeList,
+                                           .affectedRegionList = info.affectedRegionList},
+                                          reply),
+            LDM_E_FT_PRESENT);
 }
 
 TEST_F(EncapsulationTest, RefusesDisksThatAreNoneToConvertAndChangesNothing) {

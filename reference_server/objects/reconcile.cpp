@@ -130,9 +130,11 @@ Adopted AdoptedFileSystems(const ObjectState& state, const std::vector<ObservedD
       continue;
     }
     for (const RegionObject& known : state.RegionsOf(before->info.id)) {
-      const FileSystemObject* system = state.FileSystemOn(known.info.id);
+      // The file system of an FT volume lies on the volume.
+      const auto* set = state.FindAs<VolumeObject>(known.info.volId);
+      const FileSystemObject* system = state.FileSystemOn(set == nullptr ? known.info.id : set->info.id);
       const auto member = std::ranges::find_if(seen.regions, [&known](const ObservedRegion& region) {
-        return region.info.start == known.info.start && region.info.length == known.info.length;
+        return region.info.start == known.info.start && !IsFree(region.info.regionType);
       });
       if (system == nullptr || member == seen.regions.end() || member->volume_key.empty() ||
           state.FindVolumeByKey(member->volume_key) != nullptr) {
@@ -300,10 +302,11 @@ void CompareVolume(const ObjectState& state, const ObservedVolume& observed, Ldm
 }
 
 void RemoveVolume(const ObjectState& state, const VolumeObject& volume, const std::u16string& taken,
-                  ChangeSet& set) {
+                  const Adopted& adopted, ChangeSet& set) {
   const LdmObjectId id = volume.info.id;
   CompareLetters(state, [id](LdmObjectId owner) { return owner == id; }, {}, taken, set);
-  if (const FileSystemObject* system = state.FileSystemOn(id)) {
+  const FileSystemObject* system = state.FileSystemOn(id);
+  if (system != nullptr && !IsAdopted(adopted, *system)) {
     set.Delete(*system);
   }
   set.Delete(volume);
@@ -369,7 +372,7 @@ ChangeSet ReconcileSystem(const ObjectState& state, const std::vector<ObservedDi
   }
   for (const VolumeObject& volume : state.Volumes()) {
     if (!volumes.contains(volume.key)) {
-      RemoveVolume(state, volume, letters, set);
+      RemoveVolume(state, volume, letters, adopted, set);
     }
   }
   for (const ObservedVolume& seen : observed_volumes) {
