@@ -70,6 +70,13 @@ class DiskGroupMergeTest : public MethodsTest {
     ADD_FAILURE() << "no volume of layout " << layout;
     return {};
   }
+  DRIVE_LETTER_INFO Letter(char16_t letter) {
+    EnumDriveLettersReply reply;
+    EXPECT_EQ(client->EnumDriveLetters(late_call, {}, reply), 0);
+    const auto found = std::ranges::find(reply.driveLetterList, letter, &DRIVE_LETTER_INFO::letter);
+    EXPECT_NE(found, reply.driveLetterList.end());
+    return found == reply.driveLetterList.end() ? DRIVE_LETTER_INFO{} : *found;
+  }
   ImportDiskGroupReply Import(const Bytes& dgid) {
     ImportDiskGroupReply reply;
     reply.result = client->ImportDiskGroup(late_call, {.dgid = dgid}, reply);
@@ -124,6 +131,41 @@ TEST_F(DiskGroupMergeTest, AForeignGroupIsImportedWithItsVolumes) {
   EXPECT_NE(frames.find("region+"), std::string::npos) << frames;
   EXPECT_NE(frames.find("volume+"), std::string::npos) << frames;
   EXPECT_TRUE(frames.ends_with("task*")) << frames;
+}
+
+TEST_F(DiskGroupMergeTest, AVolumeGetsTheLetterOfItsRecordUnlessSomebodyHasIt) {
+  MakeForeignGroup();
+  MakeOurGroup();
+  const LdmObjectId ours = VolumeOf(VOLUMELAYOUT_SIMPLE, 2 * kMiB).id;
+  AssignDriveLetterReply assigned;
+  ASSERT_EQ(client->AssignDriveLetter(late_call,
+                                      {.letter = u'P',
+                                       .forceOption = 0,
+                                       .letterLastKnownState = Letter(u'P').lastKnownState,
+                                       .storageId = ours,
+                                       .storageLastKnownState = Volumes().front().lastKnownState},
+                                      assigned),
+            0);
+  {
+    std::vector<std::unique_ptr<BlockDevice>> devices;
+    const auto open = [&](const char* name) {
+      devices.push_back(OpenImage(folder / name, {}, true).value());
+      return ldm::OpenMember(*devices.back()).value().value();
+    };
+    auto group = ldm::DiskGroup::Load({open("a.img"), open("b.img")}).value();
+    ldm::Database next = group.Current();
+    for (const ldm::VolumeRecord& volume : group.Current().volumes) {
+      const char* hint = ldm::LayoutOf(next, volume.id) == ldm::VolumeLayout::kMirrored ? "P:" : "R:";
+      if (ldm::LayoutOf(next, volume.id) != ldm::VolumeLayout::kStriped) {
+        next = ldm::SetHint(std::move(next), volume.id, hint).value();
+      }
+    }
+    ASSERT_TRUE(group.Commit(std::move(next)));
+  }
+  server->Refresh();
+  ASSERT_EQ(Merge(MergeRequest(Query())).result, 0);
+  EXPECT_EQ(Letter(u'R').storageId, VolumeOf(VOLUMELAYOUT_SIMPLE, 4 * kMiB).id);
+  EXPECT_EQ(Letter(u'P').storageId, ours);
 }
 
 TEST_F(DiskGroupMergeTest, AnImportWithoutOneDiskShowsItAsMissing) {
