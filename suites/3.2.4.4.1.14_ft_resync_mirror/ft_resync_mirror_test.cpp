@@ -1,4 +1,5 @@
 // FTResyncMirror (3.2.4.4.1.14, 3.2.4.4.3.14).
+#include "harness/disks/dynamic_disks.hpp"
 #include "suites/support/ft_sets.hpp"
 
 #include <limits>
@@ -50,6 +51,32 @@ TEST_P(FtResync, MakesTheRedundantDataAnew) {
   Checks("DMRP-0767", "DMRP-0768");
   StartSets(MirrorOf());
   ExpectMadeWhole();
+}
+
+// A disk that was away comes back with what it had: it is no copy until it has what was written since.
+TEST_P(FtResync, BringsAMemberUpToDateThatWasAway) {
+  Checks("DMRP-0767", "DMRP-0768");
+  StartSets(MirrorOf());
+  const BedDisk away = lab().bed().disks().at(DiskNamed("b"));
+  const ImageCopy copy(Need(lab().bed().Snapshot(away.id)), 512);
+  Need(lab().bed().Detach(away.id));
+  AwaitStatus(session(), VOLUME_STATUS_FAILED_REDUNDANCY);
+  WriteFile();
+  // The set knows the disk by its signature, whatever drive it is in.
+  harness::DiskSpec spec = away.spec;
+  spec.serial.clear();
+  const std::uint64_t mark = session().sink().Count();
+  const BedDisk back = Need(lab().bed().Attach({spec, harness::ContentsOf(copy.path())}));
+  ASSERT_TRUE(session().sink().WaitFor(
+      [](const ReceivedObject& object) {
+        return object.type == DMNOTIFY_DISK_INFO && object.action == LDMACTION_CREATED;
+      },
+      target().notification_timeout, mark))
+      << "disk " << back.id << " does not come back";
+  EXPECT_EQ(SetNow(session()).status, VOLUME_STATUS_FAILED_REDUNDANCY);
+  ASSERT_THAT(Begin(), Succeeds());
+  AwaitStatus(session(), VOLUME_STATUS_HEALTHY);
+  EXPECT_THAT(RedundancyProblems("mirror"), IsEmpty());
 }
 
 // A member whose disk is away cannot be rebuilt.

@@ -181,19 +181,36 @@ Bytes FtTest::DataMade(std::string_view type) {
   return Need(harness::ReadThroughMembers(view.group, view.volume, 0, view.volume.size));
 }
 
-std::vector<std::string> FtTest::DataProblems(std::string_view type) {
+harness::FtVolumeView FtTest::ViewNow(std::string_view type,
+                                      std::vector<std::shared_ptr<ImageCopy>>& copies) {
   const harness::FtRecord record = RecordNow();
   const harness::FtRecordSet* set = record.Find(type);
-  if (set == nullptr) return {"the record has no such set"};
+  if (set == nullptr) Need(Result<void>(Fail(ErrorKind::kSystem, "the record has no such set")));
+  return harness::AsVolume(*set, ImagesNow(copies));
+}
+
+namespace {
+
+Result<std::vector<std::string>> Redundancy(const harness::FtVolumeView& view) {
+  auto problems = harness::CheckMirrorLegsEqual(view.group, view.volume);
+  const bool complete = std::ranges::all_of(view.group.disks, [](const auto& disk) { return disk.present; });
+  if (!problems || !complete) return problems;
+  auto rows = harness::CheckParity(view.group, view.volume);
+  if (rows) std::ranges::move(*rows, std::back_inserter(*problems));
+  return rows ? problems : rows;
+}
+
+}  // namespace
+
+std::vector<std::string> FtTest::RedundancyProblems(std::string_view type) {
   std::vector<std::shared_ptr<ImageCopy>> copies;
-  const auto view = harness::AsVolume(*set, ImagesNow(copies));
-  std::vector<std::string> problems = Need(harness::CheckMirrorLegsEqual(view.group, view.volume));
-  const bool all = std::ranges::all_of(set->members, [](const auto& member) { return member.state == 0; });
-  if (all) {
-    for (std::string& row : Need(harness::CheckParity(view.group, view.volume))) {
-      problems.push_back(std::move(row));
-    }
-  }
+  return Need(Redundancy(ViewNow(type, copies)));
+}
+
+std::vector<std::string> FtTest::DataProblems(std::string_view type) {
+  std::vector<std::shared_ptr<ImageCopy>> copies;
+  const auto view = ViewNow(type, copies);
+  std::vector<std::string> problems = Need(Redundancy(view));
   const Bytes now = Need(harness::ReadThroughMembers(view.group, view.volume, 0, view.volume.size));
   const Bytes then = DataMade(type);
   if (now != then) {
@@ -203,13 +220,25 @@ std::vector<std::string> FtTest::DataProblems(std::string_view type) {
   return problems;
 }
 
+namespace {
+
 // The set is the one device of the machine that stands on others and that none stands on.
+constexpr std::string_view kMountSet =
+    "set -e; for d in /sys/block/*; do if [ -n \"$(ls $d/slaves)\" ] && [ -z \"$(ls $d/holders)\" ]; then "
+    "n=${d##*/}; fi; done; mkdir -p /tmp/held; mount -t vfat /dev/$n /tmp/held; ";
+
+}  // namespace
+
+void FtTest::WriteFile() {
+  Need(lab().bed().guest()->agent().Shell(fmt::format(
+      "{}dd if=/dev/urandom of=/tmp/held/written bs=64k count=32 2>/dev/null; umount /tmp/held", kMountSet)));
+}
+
 void FtTest::HoldFileOpen() {
   Need(lab().bed().guest()->agent().Shell(
-      "set -e; for d in /sys/block/*; do if [ -n \"$(ls $d/slaves)\" ] && [ -z \"$(ls $d/holders)\" ]; then "
-      "n=${d##*/}; fi; done; mkdir -p /tmp/held; mount -t vfat /dev/$n /tmp/held; "
-      "sh -c 'exec 3>/tmp/held/file; exec sleep 600' >/dev/null 2>&1 & echo $! >/tmp/holder; "
-      "while ! [ -e /tmp/held/file ]; do :; done"));
+      fmt::format("{}sh -c 'exec 3>/tmp/held/file; exec sleep 600' >/dev/null 2>&1 & echo $! >/tmp/holder; "
+                  "while ! [ -e /tmp/held/file ]; do kill -0 $(cat /tmp/holder); done",
+                  kMountSet)));
   held_ = true;
 }
 

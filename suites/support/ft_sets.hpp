@@ -65,9 +65,13 @@ class FtTest : public ConformanceTest {
   /// What is wrong with the data of a set, judged on the members themselves: copies that differ, rows that do
   /// not add up, octets other than those that the disks were made with. Empty: nothing.
   std::vector<std::string> DataProblems(std::string_view type);
+  /// The same without a look at what the octets are: for sets that were written to.
+  std::vector<std::string> RedundancyProblems(std::string_view type);
   /// The octets that the set was made with.
   Bytes DataMade(std::string_view type);
 
+  /// Writes a file to the set's file system in the machine.
+  void WriteFile();
   /// Mounts the set's file system in the machine and keeps a file of it open, until LetGo.
   void HoldFileOpen();
   void LetGo();
@@ -77,6 +81,7 @@ class FtTest : public ConformanceTest {
   static void ExpectFailed(const TASK_INFO& tinfo, HRESULT result);
 
  private:
+  harness::FtVolumeView ViewNow(std::string_view type, std::vector<std::shared_ptr<ImageCopy>>& copies);
   std::map<std::uint32_t, std::filesystem::path> ImagesNow(std::vector<std::shared_ptr<ImageCopy>>& copies);
 
   std::filesystem::path folder_;
