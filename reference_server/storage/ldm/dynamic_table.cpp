@@ -36,9 +36,12 @@ std::uint32_t FreshSignature(const SignatureIsFree& is_free) {
   }
 }
 
-/// Writes the entries of the public region into a sector 0 whose other entries are what stays.
+/// Writes the entries of the public region into a sector 0 whose other entries are what stays. Their CHS
+/// fields are of 255 heads and 63 sectors, whatever the disk says of its geometry: the public region begins
+/// at 0/1/1 on all disks that Windows made.
 StorageResult<void> PlaceTiles(std::span<std::byte> mbr, std::span<const Tile> tiles,
-                               const DiskGeometry& geometry) {
+                               const DiskGeometry& disk) {
+  const DiskGeometry geometry{.sizeBytes = disk.sizeBytes, .bytesPerSector = disk.bytesPerSector};
   std::vector<std::size_t> free;
   for (std::size_t slot = 0; slot < kMbrSlots; ++slot) {
     if (!GetEntry(mbr, slot).Used()) free.push_back(slot);

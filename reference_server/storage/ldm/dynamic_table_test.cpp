@@ -124,6 +124,14 @@ TEST(ConversionPlanTest, ASoleEntryEndsWithACylinderAlsoOnADiskWithoutAWholeOne)
   EXPECT_EQ(ToHex(*device.Read(0x1BE, 8)), "00010100 42fe3f00");
 }
 
+TEST(ConversionPlanTest, CountsHeadsAndTracksAsWindowsDoesOnDisksOfAnotherGeometry) {
+  MemoryDevice device({.sizeBytes = 50 * kMiB, .sectorsPerTrack = 17, .heads = 15});
+  ASSERT_TRUE(InitializeStyle(device, {.style = PartitionStyle::kMbr}));
+  Apply(device, PlanOf(device).change);
+  EXPECT_EQ(Seen(device), "dos 42:63+100289");
+  EXPECT_EQ(ToHex(*device.Read(0x1BE, 8)), "00010100 42fe3f05");
+}
+
 TEST(ConversionPlanTest, GivesAnMbrDiskASignatureWhenItHasNone) {
   MemoryDevice device = MbrDisk();
   device.Poke(0x1B8, Bytes(4));
