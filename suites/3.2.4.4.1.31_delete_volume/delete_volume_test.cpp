@@ -1,0 +1,114 @@
+// DeleteVolume (3.2.4.4.1.31, 3.2.4.4.3.31).
+#include "suites/support/dynamic_volumes.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace dmrp::suites {
+namespace {
+
+using ::testing::Contains;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+using Case = std::tuple<Revision, VolumeShape>;
+
+class DeleteVolume : public DynamicTest, public ::testing::WithParamInterface<Case> {
+ protected:
+  void SetUp() override {
+    StartDynamic(3);
+    volume_ = Make(session(), std::get<1>(GetParam()));
+  }
+  Session& session() { return SessionOf(std::get<0>(GetParam())); }
+  Outcome<DeleteVolumeReply> Delete() {
+    return DynamicTest::DeleteVolume(session(), volume_.id, volume_.lastKnownState);
+  }
+
+  VOLUME_INFO volume_;
+};
+
+// The readers find the group without the volume, its members and its plexes.
+TEST_P(DeleteVolume, RemovesItFromTheDisks) {
+  Checks("DMRP-1028", "DMRP-1032", "DMRP-1033", "DMRP-1035", "DMRP-1660", "DMRP-1661");
+  ASSERT_THAT(Delete(), Succeeds());
+  const harness::DynamicLayout found = GroupsOnDisk();
+  EXPECT_THAT(found.problems, IsEmpty());
+  ASSERT_THAT(found.groups, SizeIs(1));
+  EXPECT_THAT(found.groups[0].volumes, IsEmpty());
+  EXPECT_THAT(found.groups[0].disks, SizeIs(3));
+  EXPECT_THAT(BrokenInvariants({0, 1, 2}, {.degraded = false, .complete = true, .data = true}), IsEmpty());
+}
+
+TEST_P(DeleteVolume, FillsTheTaskInfo) {
+  Checks("DMRP-1034", "DMRP-0556", "DMRP-0557", "DMRP-0558");
+  const auto reply = Delete();
+  ASSERT_THAT(reply, Succeeds());
+  ExpectCompleted(reply->tinfo);
+  EXPECT_THAT(reply->tinfo.storageId, ::testing::AnyOf(0, volume_.id));
+}
+
+TEST_P(DeleteVolume, SendsTheCompletionNotification) {
+  Checks("DMRP-1036", "DMRP-0561", "DMRP-0563", "DMRP-0564");
+  const std::uint64_t mark = session().sink().Count();
+  const auto reply = Delete();
+  ASSERT_THAT(reply, Succeeds());
+  ExpectCompletion(session(), reply->tinfo, mark);
+}
+
+// Volume and regions leave the list; the disks are modified; the space is free again.
+TEST_P(DeleteVolume, DeletesTheObjects) {
+  Checks("DMRP-1037", "DMRP-1038", "DMRP-1039", "DMRP-1040", "DMRP-0530");
+  const StorageView before = Need(session().View());
+  const std::vector<REGION_INFO_EX> members = before.RegionsOfVolume(volume_.id);
+  ASSERT_FALSE(members.empty());
+  const std::uint64_t mark = session().sink().Count();
+  ASSERT_THAT(Delete(), Succeeds());
+  const auto told = session().sink().Objects(mark);
+  const StorageView after = Need(session().View());
+  EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_VOLUME_INFO, LDMACTION_DELETED, volume_.id)));
+  EXPECT_EQ(after.FindVolume(volume_.id), nullptr);
+  for (const REGION_INFO_EX& region : members) {
+    EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_REGION_INFO, LDMACTION_DELETED, region.id)));
+    EXPECT_EQ(after.FindRegion(region.id), nullptr);
+    EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_DISK_INFO, LDMACTION_MODIFIED, region.diskId)));
+    EXPECT_GT(after.FindDisk(region.diskId)->freeBytes, before.FindDisk(region.diskId)->freeBytes);
+    EXPECT_TRUE(std::ranges::any_of(after.RegionsOf(region.diskId),
+                                    [&](const REGION_INFO_EX& free) {
+                                      return harness::IsFree(free) && free.start <= region.start &&
+                                             free.start + free.length >= region.start + region.length;
+                                    }))
+        << "the space of " << ToText(region);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Layouts, DeleteVolume,
+                         ::testing::Combine(kBothRevisions, ::testing::ValuesIn(ShapesOfEachLayout())),
+                         [](const auto& info) {
+                           return std::string(harness::ToString(std::get<0>(info.param))) + "_" +
+                                  std::string(std::get<1>(info.param).name);
+                         });
+
+class DeleteVolumeRefuses : public DynamicTest, public ::testing::WithParamInterface<Revision> {};
+
+// What names no dynamic volume, or a volume that has changed since.
+TEST_P(DeleteVolumeRefuses, WhatIsNoVolumeOrAStaleState) {
+  Checks("DMRP-1029", "DMRP-1031", "DMRP-1028", "DMRP-0495", "DMRP-1660");
+  StartDynamic(1);
+  Session& session = SessionOf(GetParam());
+  const VOLUME_INFO volume = Make(session, ShapesOfEachLayout().front());
+  const Observation before = ObserveAll(session);
+  const LdmObjectId region = before.view.RegionsOfVolume(volume.id).front().id;
+  for (const LdmObjectId id :
+       {LdmObjectId{0}, std::numeric_limits<LdmObjectId>::max(), region, lab().DiskId(0)}) {
+    EXPECT_THAT(DynamicTest::DeleteVolume(session, id, volume.lastKnownState), Refused()) << id;
+  }
+  for (const std::int64_t state : {volume.lastKnownState - 1, volume.lastKnownState + 1}) {
+    EXPECT_THAT(DynamicTest::DeleteVolume(session, volume.id, state), Refused()) << state;
+  }
+  EXPECT_THAT(ObserveAll(session), Unchanged(before));
+}
+
+INSTANTIATE_TEST_SUITE_P(Both, DeleteVolumeRefuses, kBothRevisions, RevisionName());
+
+}  // namespace
+}  // namespace dmrp::suites

@@ -1,0 +1,73 @@
+// What suites about dynamic disks and volumes share: disks that are made dynamic through the protocol,
+// volumes on them, and the groups as independent readers find them on the images.
+#pragma once
+
+#include "harness/layout/dynamic_layout.hpp"
+#include "suites/support/conformance_test.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace dmrp::suites {
+
+/// A volume to make: layout, and how many bytes of which of the bed's disks.
+struct VolumeShape {
+  std::string_view name;  ///< part of test names
+  VOLUMELAYOUT layout = VOLUMELAYOUT_SIMPLE;
+  std::vector<std::pair<std::size_t, std::int64_t>> members;  ///< the bed's disk, bytes on it
+  std::int64_t length = 0;                                    ///< bytes of the volume
+
+  friend void PrintTo(const VolumeShape& shape, std::ostream* out) { *out << shape.name; }
+};
+
+/// One shape of each layout that needs at most three disks.
+std::vector<VolumeShape> ShapesOfEachLayout();
+
+class DynamicTest : public ConformanceTest {
+ protected:
+  /// Starts the target with blank disks and makes the first `dynamic` of them dynamic; MBR.
+  void StartDynamic(std::size_t disks, std::size_t dynamic);
+  void StartDynamic(std::size_t disks) { StartDynamic(disks, disks); }
+
+  /// InitializeDisk through IVolumeClient, InitializeDiskEx through IVolumeClient3. The two replies are told
+  /// apart by type only.
+  Outcome<InitializeDiskReply> InitializeDisk(Session& session, LdmObjectId disk, std::int64_t state,
+                                              PARTITIONSTYLE style = PARTITIONSTYLE_MBR);
+  Outcome<UninitializeDiskReply> UninitializeDisk(Session& session, LdmObjectId disk, std::int64_t state);
+  Outcome<CreateVolumeReply> CreateVolume(Session& session, const CreateVolumeRequest& request);
+  Outcome<DeleteVolumeReply> DeleteVolume(Session& session, LdmObjectId volume, std::int64_t state,
+                                          bool force = false);
+
+  /// The request for a volume of that shape, with the disks' current states.
+  CreateVolumeRequest RequestFor(Session& session, const VolumeShape& shape);
+  /// Makes the volume and waits until it is healthy, or ends the test as undecided.
+  VOLUME_INFO Make(Session& session, const VolumeShape& shape);
+  std::vector<VOLUME_INFO> VolumesNow(Session& session);
+  /// The volume as enumerated; a value with id 0 when it is not listed.
+  VOLUME_INFO VolumeNow(Session& session, LdmObjectId id);
+
+  /// What independent readers find on copies of those of the bed's disks (all, if empty) that are dynamic;
+  /// undecided when they disagree.
+  harness::DynamicLayout GroupsOnDisk(const std::vector<std::size_t>& disks = {});
+  /// The findings of the checker of the on-disk format's invariants.
+  std::vector<std::string> BrokenInvariants(const std::vector<std::size_t>& disks,
+                                            const harness::LdmCheckOptions& options = {});
+
+  /// Waits for the completion notification that has to come after the reply (3.2.4.3), and says whether it
+  /// came with the values of a finished task.
+  void ExpectCompletion(Session& session, const TASK_INFO& tinfo, std::uint64_t mark);
+  /// The TASK_INFO of a synchronous method that succeeded.
+  static void ExpectCompleted(const TASK_INFO& tinfo);
+
+ private:
+  std::vector<harness::DynamicImage> CopyImages(const std::vector<std::size_t>& disks,
+                                                std::vector<std::shared_ptr<ImageCopy>>& copies);
+};
+
+/// "healthy simple volume of 16777216 bytes" and the like: what readers on disk and the wire both tell.
+harness::DynamicVolumeType TypeOnDisk(VOLUMELAYOUT layout);
+
+}  // namespace dmrp::suites
