@@ -2,8 +2,13 @@
 #include "reference_server/methods/disk_conversion.hpp"
 #include "reference_server/methods/disk_return.hpp"
 #include "reference_server/methods/dynamic_volumes.hpp"
+#include "reference_server/methods/mirrors.hpp"
 #include "reference_server/methods/revision_rules.hpp"
 #include "reference_server/methods/volume_client.hpp"
+#include "reference_server/methods/volume_growth.hpp"
+
+#include <optional>
+#include <utility>
 
 namespace dmrp::server {
 
@@ -96,6 +101,60 @@ HRESULT VolumeClient::RestartVolume(dcom::CallContext& call, const RestartVolume
                            return server::RestartVolume(*server_, operation, request.volumeId,
                                                         request.volumeLastKnownState, validated);
                          });
+}
+
+HRESULT VolumeClient::GrowVolume(dcom::CallContext& call, const GrowVolumeRequest& request,
+                                 GrowVolumeReply& reply) {
+  return RunNotifiedTask(
+      call, "GrowVolume", reply.tinfo, [&](const StorageModel::Operation& operation, bool& validated) {
+        return server::GrowVolume(*server_, operation, RevisionOf(call), request, validated);
+      });
+}
+
+// No partition number: the boot volume never is a dynamic one here.
+HRESULT VolumeClient::AddMirror(dcom::CallContext& call, const AddMirrorRequest& request,
+                                AddMirrorReply& reply) {
+  std::optional<TaskJob> copying;
+  reply.diskNumber = request.diskNumber;
+  reply.partitionNumber = 0;
+  const HRESULT result = RunNotifiedTask(
+      call, "AddMirror", reply.tinfo, [&](const StorageModel::Operation& operation, bool& validated) {
+        return server::AddMirror(*server_, operation, RevisionOf(call), request, validated, copying);
+      });
+  if (copying) {
+    server_->tasks().Start(call, std::move(*copying));
+  }
+  return result;
+}
+
+HRESULT VolumeClient::RemoveMirror(dcom::CallContext& call, const RemoveMirrorRequest& request,
+                                   RemoveMirrorReply& reply) {
+  return RunNotifiedTask(
+      call, "RemoveMirror", reply.tinfo, [&](const StorageModel::Operation& operation, bool& validated) {
+        return server::RemoveMirror(*server_, operation, RevisionOf(call), request, validated);
+      });
+}
+
+HRESULT VolumeClient::SplitMirror(dcom::CallContext& call, const SplitMirrorRequest& request,
+                                  SplitMirrorReply& reply) {
+  return RunNotifiedTask(
+      call, "SplitMirror", reply.tinfo, [&](const StorageModel::Operation& operation, bool& validated) {
+        return server::SplitMirror(*server_, operation, RevisionOf(call), request, validated);
+      });
+}
+
+HRESULT VolumeClient::ReplaceRaid5Column(dcom::CallContext& call, const ReplaceRaid5ColumnRequest& request,
+                                         ReplaceRaid5ColumnReply& reply) {
+  std::optional<TaskJob> copying;
+  const HRESULT result = RunNotifiedTask(
+      call, "ReplaceRaid5Column", reply.tinfo,
+      [&](const StorageModel::Operation& operation, bool& validated) {
+        return server::ReplaceRaid5Column(*server_, operation, RevisionOf(call), request, validated, copying);
+      });
+  if (copying) {
+    server_->tasks().Start(call, std::move(*copying));
+  }
+  return result;
 }
 
 }  // namespace dmrp::server

@@ -24,7 +24,8 @@ constexpr std::size_t kFront = 4096;
 
 bool IsWhole(LONGLONG length, std::uint32_t unit) { return length % static_cast<LONGLONG>(unit) == 0; }
 
-// The part of the validation that the specification lists: diskList and what it names.
+}  // namespace
+
 Outcome<std::vector<const DiskObject*>> CheckDisks(const ObjectState& state,
                                                    const std::vector<DISK_SPEC>& specs) {
   const auto any = Validate({{E_INVALIDARG, "diskCount is not 0", [&] { return !specs.empty(); }}});
@@ -47,9 +48,7 @@ Outcome<std::vector<const DiskObject*>> CheckDisks(const ObjectState& state,
   return disks;
 }
 
-// The rest: whether the disk can hold a member as long as that.
-Outcome<ldm::MemberRequest> CheckMember(DiskManagementServer& server, Revision revision,
-                                        const DISK_SPEC& spec, const DiskObject& disk) {
+Outcome<ldm::ObjectId> CheckGround(DiskManagementServer& server, Revision revision, const DiskObject& disk) {
   const DiskGroups::Place place = server.inventory().groups().Find(disk.key);
   const DISK_INFO_EX& info = disk.info;
   const auto valid = Validate({
@@ -64,17 +63,33 @@ Outcome<ldm::MemberRequest> CheckMember(DiskManagementServer& server, Revision r
        }},
       {LDM_E_RDONLY, "the disk is not write-protected",
        [&] { return (info.attributes & DEVICEATTR_RDONLY) == 0; }},
-      {LDM_E_NEG_SIZE, "the length of the member is positive", [&] { return spec.length > 0; }},
-      {E_INVALIDARG, "the length of the member is a multiple of the sector",
-       [&] { return IsWhole(spec.length, info.bytesPerSector); }},
   });
   if (!valid) {
     return tl::unexpected(valid.error());
   }
-  return ldm::MemberRequest{.disk = place.member->disk,
+  return place.member->disk;
+}
+
+Outcome<ldm::MemberRequest> CheckMember(DiskManagementServer& server, Revision revision,
+                                        const DISK_SPEC& spec, const DiskObject& disk) {
+  const auto ground = CheckGround(server, revision, disk);
+  if (!ground) {
+    return tl::unexpected(ground.error());
+  }
+  const auto valid = Validate({
+      {LDM_E_NEG_SIZE, "the length of the member is positive", [&] { return spec.length > 0; }},
+      {E_INVALIDARG, "the length of the member is a multiple of the sector",
+       [&] { return IsWhole(spec.length, disk.info.bytesPerSector); }},
+  });
+  if (!valid) {
+    return tl::unexpected(valid.error());
+  }
+  return ldm::MemberRequest{.disk = *ground,
                             .blocks = static_cast<std::uint64_t>(spec.length) / kBlockBytes,
                             .contiguous = spec.needContiguous};
 }
+
+namespace {
 
 // The validation of CreateVolume, without any change: what the disk group is to be asked for.
 Outcome<ldm::VolumeRequest> CheckCreateVolume(DiskManagementServer& server, const ObjectState& state,

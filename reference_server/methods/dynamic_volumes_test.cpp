@@ -1,4 +1,4 @@
-#include "reference_server/methods/methods_test_support.hpp"
+#include "reference_server/methods/dynamic_volumes_test_support.hpp"
 
 #include <algorithm>
 #include <string>
@@ -7,83 +7,6 @@ namespace dmrp::server {
 namespace {
 
 using namespace std::string_literals;
-
-class DynamicVolumesTest : public MethodsTest {
- protected:
-  void SetUp() override {
-    MethodsTest::SetUp();
-    MakeFile("c.img");
-    server->Refresh();
-    for (std::size_t i = 0; i < 3; ++i) {
-      const DISK_INFO_EX disk = Disk(i);
-      InitializeDiskReply reply;
-      ASSERT_EQ(client->InitializeDisk(late_call,
-                                       {.diskId = disk.id, .diskLastKnownState = disk.lastKnownState}, reply),
-                0);
-    }
-    TakeFrames();
-  }
-
-  DISK_SPEC Member(std::size_t index, LONGLONG length) {
-    const DISK_INFO_EX disk = Disk(index);
-    return {
-        .diskId = disk.id, .length = length, .needContiguous = true, .lastKnownState = disk.lastKnownState};
-  }
-  CreateVolumeRequest Request(VOLUMELAYOUT layout, LONGLONG length, std::vector<LONGLONG> members) {
-    CreateVolumeRequest request;
-    request.volumeSpec.layout = layout;
-    request.volumeSpec.length = length;
-    for (std::size_t i = 0; i < members.size(); ++i) {
-      request.diskList.push_back(Member(i, members[i]));
-    }
-    return request;
-  }
-  CreateVolumeReply Create(const CreateVolumeRequest& request) {
-    CreateVolumeReply reply;
-    reply.result = client->CreateVolume(late_call, request, reply);
-    return reply;
-  }
-  std::vector<VOLUME_INFO> Volumes() {
-    EnumVolumesReply reply;
-    EXPECT_EQ(client->EnumVolumes(late_call, {}, reply), 0);
-    return reply.LdmVolumeList;
-  }
-  VOLUME_INFO Volume(LdmObjectId id) {
-    for (const VOLUME_INFO& volume : Volumes()) {
-      if (volume.id == id) {
-        return volume;
-      }
-    }
-    ADD_FAILURE() << "no volume " << id;
-    return {};
-  }
-  std::vector<LdmObjectId> Members(LdmObjectId id) {
-    EnumVolumeMembersReply reply;
-    EXPECT_EQ(client->EnumVolumeMembers(late_call, {.volumeId = id}, reply), 0);
-    return reply.memberList;
-  }
-  HRESULT Delete(LdmObjectId id, bool force = false) {
-    DeleteVolumeReply reply;
-    return client->DeleteVolume(
-        late_call, {.volumeId = id, .force = force, .volumeLastKnownState = Volume(id).lastKnownState},
-        reply);
-  }
-  DRIVE_LETTER_INFO Letter(char16_t letter) {
-    EnumDriveLettersReply reply;
-    EXPECT_EQ(client->EnumDriveLetters(late_call, {}, reply), 0);
-    for (const DRIVE_LETTER_INFO& info : reply.driveLetterList) {
-      if (info.letter == letter) {
-        return info;
-      }
-    }
-    return {};
-  }
-  std::vector<FILE_SYSTEM_INFO> FileSystems() {
-    EnumLocalFileSystemsReply reply;
-    EXPECT_EQ(client->EnumLocalFileSystems(late_call, {}, reply), 0);
-    return reply.fileSystemList;
-  }
-};
 
 struct Layout {
   VOLUMELAYOUT layout;

@@ -102,11 +102,15 @@ class RecordingSink final : public NotificationSink {
   }
   /// Waits for a notification of the task that satisfies `wanted`.
   TASK_INFO AwaitTask(LdmObjectId task_id, const std::function<bool(const TASK_INFO&)>& wanted) {
+    return AwaitAnyTask([&](const TASK_INFO& task) { return task.id == task_id && wanted(task); });
+  }
+  /// The same of any task.
+  TASK_INFO AwaitAnyTask(const std::function<bool(const TASK_INFO&)>& wanted) {
     TASK_INFO found;
     const auto seen = [&] {
       for (const Notification& item : items) {
         const auto* task = std::get_if<TASK_INFO>(&item.object);
-        if (task != nullptr && task->id == task_id && wanted(*task)) {
+        if (task != nullptr && wanted(*task)) {
           found = *task;
           return true;
         }
@@ -114,8 +118,7 @@ class RecordingSink final : public NotificationSink {
       return false;
     };
     std::unique_lock lock(mutex_);
-    EXPECT_TRUE(changed_.wait_for(lock, std::chrono::seconds(30), seen))
-        << "no such notification of task " << task_id;
+    EXPECT_TRUE(changed_.wait_for(lock, std::chrono::seconds(30), seen)) << "no such notification of a task";
     return found;
   }
 

@@ -100,6 +100,15 @@ class VolumeClient final : public DiskManagementHandler {
                         ReConnectDiskReply& reply) override;
   HRESULT RestartVolume(dcom::CallContext& call, const RestartVolumeRequest& request,
                         RestartVolumeReply& reply) override;
+  HRESULT GrowVolume(dcom::CallContext& call, const GrowVolumeRequest& request,
+                     GrowVolumeReply& reply) override;
+  HRESULT AddMirror(dcom::CallContext& call, const AddMirrorRequest& request, AddMirrorReply& reply) override;
+  HRESULT RemoveMirror(dcom::CallContext& call, const RemoveMirrorRequest& request,
+                       RemoveMirrorReply& reply) override;
+  HRESULT SplitMirror(dcom::CallContext& call, const SplitMirrorRequest& request,
+                      SplitMirrorReply& reply) override;
+  HRESULT ReplaceRaid5Column(dcom::CallContext& call, const ReplaceRaid5ColumnRequest& request,
+                             ReplaceRaid5ColumnReply& reply) override;
 
   // ft_methods.cpp
   HRESULT FTEnumVolumes(dcom::CallContext& call, const FTEnumVolumesRequest& request,

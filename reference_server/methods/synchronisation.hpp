@@ -1,0 +1,17 @@
+// The wait for members of dynamic volumes that are made whole, as an asynchronous task.
+#pragma once
+
+#include "reference_server/methods/server.hpp"
+#include "reference_server/methods/task_runner.hpp"
+
+#include <string>
+#include <vector>
+
+namespace dmrp::server {
+
+/// A task on `storage_id` that lasts until no synchronisation goes on in the volumes (VolumeMap::name) and
+/// tells how far they are (PROGRESS_SYNCHING). Stopping it stops no synchronisation.
+TaskJob AwaitSynchronisation(DiskManagementServer& server, LdmObjectId storage_id,
+                             std::vector<std::string> names);
+
+}  // namespace dmrp::server
