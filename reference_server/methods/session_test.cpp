@@ -176,11 +176,6 @@ TEST_F(QueryTest, HrGetErrorDataGivesTheMessageOfAFailedRequestOnce) {
   EXPECT_TRUE(Messages(*client, LDM_E_DISK_NOT_FOUND).empty());
 }
 
-TEST_F(QueryTest, WhatIsNotBuiltAnswersNotImplemented) {
-  GrowVolumeReply reply;
-  EXPECT_EQ(client->GrowVolume(late_call, {}, reply), E_NOTIMPL);
-}
-
 class RefreshTest : public MethodsTest {
  protected:
   HRESULT Refresh() {
