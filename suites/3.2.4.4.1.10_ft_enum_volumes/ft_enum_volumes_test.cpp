@@ -31,7 +31,7 @@ class FtEnumVolumes : public FtTest, public ::testing::WithParamInterface<Revisi
 // All sets of the machine's record, with what the record and the disks say of them, and nothing else.
 TEST_P(FtEnumVolumes, ListsEverySetAsItIs) {
   Checks("DMRP-0708", "DMRP-0711", "DMRP-0712", "DMRP-0713", "DMRP-0714", "DMRP-0715", "DMRP-0716",
-         "DMRP-1589", "DMRP-1590");
+         "DMRP-1589", "DMRP-1590", "DMRP-0484");
   StartSets(kAllTypes);
   const auto reply = session().FTEnumVolumes();
   ASSERT_THAT(reply, Succeeds());

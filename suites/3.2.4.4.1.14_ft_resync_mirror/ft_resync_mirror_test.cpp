@@ -33,10 +33,14 @@ class FtResync : public FtTest, public ::testing::WithParamInterface<Revision> {
 
 // A member that was put out of the set is taken back with what the others have.
 TEST_P(FtResync, TakesAnOrphanBack) {
-  Checks("DMRP-0763", "DMRP-0767", "DMRP-0768", "DMRP-0769", "DMRP-0770", "DMRP-1599", "DMRP-1600");
+  Checks("DMRP-0763", "DMRP-0767", "DMRP-0768", "DMRP-0769", "DMRP-0770", "DMRP-1599", "DMRP-1600",
+         "DMRP-0039");
   StartSets(MirrorOf(R"("state": "orphaned", "garbage": true)"));
   EXPECT_EQ(SetNow(session()).status, VOLUME_STATUS_FAILED_REDUNDANCY);
+  EXPECT_EQ(PartitionsNow(session(), "a").at(0).status, REGIONSTATUS_FAILED);
+  EXPECT_EQ(PartitionsNow(session(), "b").at(0).status, REGIONSTATUS_OK);
   ExpectMadeWhole();
+  EXPECT_EQ(PartitionsNow(session(), "a").at(0).status, REGIONSTATUS_OK);
 }
 
 // So is the second member.
@@ -55,7 +59,7 @@ TEST_P(FtResync, MakesTheRedundantDataAnew) {
 
 // A disk that was away comes back with what it had: it is no copy until it has what was written since.
 TEST_P(FtResync, BringsAMemberUpToDateThatWasAway) {
-  Checks("DMRP-0767", "DMRP-0768");
+  Checks("DMRP-0767", "DMRP-0768", "DMRP-0041");
   StartSets(MirrorOf());
   const BedDisk away = lab().bed().disks().at(DiskNamed("b"));
   const ImageCopy copy(Need(lab().bed().Snapshot(away.id)), 512);

@@ -29,6 +29,9 @@ class CreateVolume : public DynamicTest, public ::testing::WithParamInterface<Ca
   void SetUp() override { StartDynamic(3); }
   Session& session() { return SessionOf(std::get<0>(GetParam())); }
   [[nodiscard]] static const VolumeShape& shape() { return std::get<1>(GetParam()); }
+  [[nodiscard]] static bool Redundant() {
+    return shape().layout == VOLUMELAYOUT_MIRROR || shape().layout == VOLUMELAYOUT_RAID5;
+  }
   Outcome<CreateVolumeReply> Create() {
     return DynamicTest::CreateVolume(session(), RequestFor(session(), shape()));
   }
@@ -57,7 +60,20 @@ TEST_P(CreateVolume, MakesTheVolume) {
     asked["Disk" + std::to_string(index + 1)] = static_cast<std::uint64_t>(length);
   }
   EXPECT_EQ(lengths, asked);
-  EXPECT_THAT(BrokenInvariants({0, 1, 2}, {.degraded = false, .complete = true, .data = false}), IsEmpty());
+  // The members of a mirror or a RAID-5 set may still be brought in step.
+  EXPECT_THAT(BrokenInvariants({0, 1, 2}, {.degraded = Redundant(), .complete = true, .data = false}),
+              IsEmpty());
+}
+
+// In the end the volume is healthy: copies are equal, parity adds up, and no record says otherwise.
+TEST_P(CreateVolume, BringsTheMembersInStep) {
+  Checks("DMRP-0932", "DMRP-0041", "DMRP-0058");
+  const VOLUME_INFO volume = Make(session(), shape());
+  EXPECT_EQ(volume.status, VOLUME_STATUS_HEALTHY);
+  for (const REGION_INFO_EX& region : Need(session().View()).RegionsOfVolume(volume.id)) {
+    EXPECT_EQ(region.status, REGIONSTATUS_OK) << ToText(region);
+  }
+  EXPECT_THAT(BrokenInvariants({0, 1, 2}, {.degraded = false, .complete = true, .data = true}), IsEmpty());
 }
 
 TEST_P(CreateVolume, FillsTheTaskInfo) {
@@ -91,8 +107,7 @@ TEST_P(CreateVolume, CreatesTheVolumeObject) {
   EXPECT_EQ(volume.layout, shape().layout);
   EXPECT_EQ(volume.length, shape().length);
   EXPECT_EQ(volume.memberCount, shape().members.size());
-  const bool redundant = shape().layout == VOLUMELAYOUT_MIRROR || shape().layout == VOLUMELAYOUT_RAID5;
-  if (redundant) {
+  if (Redundant()) {
     // A new set may still be bringing its members in step.
     EXPECT_THAT(volume.status, ::testing::AnyOf(VOLUME_STATUS_HEALTHY, VOLUME_STATUS_SYNCHING,
                                                 VOLUME_STATUS_REGENERATING, VOLUME_STATUS_INITIALIZING));
@@ -188,7 +203,7 @@ class CreateVolumeChecks : public DynamicTest, public ::testing::WithParamInterf
 
 // lastKnownState, type and partitiontype of the VOLUME_SPEC have no influence.
 TEST_P(CreateVolumeChecks, TakesNoNoticeOfMembersThatMeanNothing) {
-  Checks("DMRP-0364", "DMRP-0047", "DMRP-0045");
+  Checks("DMRP-0364", "DMRP-0044", "DMRP-0047", "DMRP-0045");
   StartDynamic(1);
   CreateVolumeRequest request = RequestFor(session(), ShapesOfEachLayout().front());
   request.volumeSpec.lastKnownState = 0x123456789;

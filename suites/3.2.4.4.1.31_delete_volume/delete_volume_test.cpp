@@ -1,5 +1,8 @@
 // DeleteVolume (3.2.4.4.1.31, 3.2.4.4.3.31).
+#include "harness/guest/guest.hpp"
+#include "harness/guest/held_file.hpp"
 #include "suites/support/dynamic_volumes.hpp"
+#include "suites/support/formatting.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -40,7 +43,7 @@ TEST_P(DeleteVolume, RemovesItFromTheDisks) {
 }
 
 TEST_P(DeleteVolume, FillsTheTaskInfo) {
-  Checks("DMRP-1034", "DMRP-0556", "DMRP-0557", "DMRP-0558");
+  Checks("DMRP-1034", "DMRP-0279", "DMRP-0556", "DMRP-0557", "DMRP-0558");
   const auto reply = Delete();
   ASSERT_THAT(reply, Succeeds());
   ExpectCompleted(reply->tinfo);
@@ -87,6 +90,92 @@ INSTANTIATE_TEST_SUITE_P(Layouts, DeleteVolume,
                            return std::string(harness::ToString(std::get<0>(info.param))) + "_" +
                                   std::string(std::get<1>(info.param).name);
                          });
+
+// A volume with a file system and a letter.
+class DeleteFormattedVolume : public DynamicTest, public ::testing::WithParamInterface<Revision> {
+ protected:
+  void SetUp() override {
+    StartDynamic(2);
+    volume_ = Make(session(), ShapesOfEachLayout()[1]);
+    FormatRequest request;
+    request.storageId = volume_.id;
+    request.storageLastKnownState = volume_.lastKnownState;
+    request.fsSpec = FileSystemSpec(FSTYPE_FAT, 4096, u"SPAN");
+    request.quickFormat = true;
+    const std::uint64_t mark = session().sink().Count();
+    const auto reply = session().Format(request);
+    ASSERT_THAT(reply, StartsTask());
+    TASK_INFO end = reply->tinfo;
+    end.error = 0;
+    ExpectCompletion(session(), end, mark);
+    volume_ = VolumeNow(session(), volume_.id);
+  }
+  Session& session() { return SessionOf(GetParam()); }
+  // A program of the guest keeps a file on the volume open, which is mounted for reading only, so that
+  // nothing changes on it any more.
+  harness::HeldFile HoldAFile() {
+    harness::AgentClient& agent = lab().bed().guest()->agent();
+    Need(
+        agent.Shell("mkdir -p /held && mount -t vfat /dev/mapper/dmrp-* /held && echo precious > /held/file "
+                    "&& umount /held "
+                    "&& mount -t vfat -o ro /dev/mapper/dmrp-* /held"));
+    return Need(harness::HeldFile::Hold(agent, "/held/file"));
+  }
+
+  VOLUME_INFO volume_;
+};
+
+// The letter is free afterwards, and the file system object is gone with the volume.
+TEST_P(DeleteFormattedVolume, FreesTheLetterAndDeletesTheFileSystem) {
+  Checks("DMRP-1041", "DMRP-1042", "DMRP-0530", "DMRP-0056", "DMRP-0278", "DMRP-0281");
+  const StorageView lettered = Need(session().View());
+  const auto free = std::ranges::find(*lettered.letters, false, &DRIVE_LETTER_INFO::isUsed);
+  ASSERT_NE(free, lettered.letters->end());
+  AssignDriveLetterRequest assign;
+  assign.letter = free->letter;
+  assign.letterLastKnownState = free->lastKnownState;
+  assign.storageId = volume_.id;
+  assign.storageLastKnownState = volume_.lastKnownState;
+  ASSERT_THAT(session().Change<AssignDriveLetterReply>(session().interface(), "AssignDriveLetter", assign),
+              Succeeds());
+  const StorageView before = Need(session().View());
+  ASSERT_EQ(before.FindLetter(free->letter)->storageId, volume_.id);
+  volume_ = *before.FindVolume(volume_.id);
+  ASSERT_NE(volume_.fsId, 0);
+  const std::uint64_t mark = session().sink().Count();
+
+  ASSERT_THAT(DynamicTest::DeleteVolume(session(), volume_.id, volume_.lastKnownState), Succeeds());
+
+  const auto told = session().sink().Objects(mark);
+  const StorageView after = Need(session().View());
+  const DRIVE_LETTER_INFO* letter = after.FindLetter(free->letter);
+  ASSERT_NE(letter, nullptr);
+  EXPECT_FALSE(letter->isUsed);
+  EXPECT_GT(letter->lastKnownState, before.FindLetter(free->letter)->lastKnownState);
+  EXPECT_THAT(told,
+              Contains(Notifies(DMNOTIFY_DL_INFO, LDMACTION_MODIFIED, harness::LetterId(free->letter))));
+  EXPECT_EQ(after.FindFileSystem(volume_.fsId), nullptr);
+  EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_FS_INFO, LDMACTION_DELETED, volume_.fsId)));
+}
+
+// Without force a volume that another program uses stays, with its data; with force it goes.
+TEST_P(DeleteFormattedVolume, AsksForForceWhileTheVolumeIsInUse) {
+  Checks("DMRP-1027", "DMRP-1662");
+  if (lab().bed().guest() == nullptr) GTEST_SKIP() << "only the programs of a guest can do this";
+  harness::HeldFile holder = HoldAFile();
+  ASSERT_THAT(session().RefreshFileSys(), Succeeds());
+  volume_ = VolumeNow(session(), volume_.id);
+  const Observation before = ObserveAll(session(), false);
+  EXPECT_THAT(DynamicTest::DeleteVolume(session(), volume_.id, volume_.lastKnownState),
+              FailsWith(LDM_E_VOLUME_IN_USE));
+  EXPECT_THAT(ObserveAll(session(), false), Unchanged(before));
+  EXPECT_EQ(Need(lab().bed().guest()->agent().ReadFile("/held/file")), "precious\n");
+  EXPECT_THAT(DynamicTest::DeleteVolume(session(), volume_.id, volume_.lastKnownState, true), Succeeds());
+  EXPECT_EQ(VolumeNow(session(), volume_.id).id, 0);
+  EXPECT_THAT(GroupsOnDisk().groups.at(0).volumes, IsEmpty());
+}
+
+INSTANTIATE_TEST_SUITE_P(Both, DeleteFormattedVolume, kBothRevisions, RevisionName());
 
 class DeleteVolumeRefuses : public DynamicTest, public ::testing::WithParamInterface<Revision> {};
 
