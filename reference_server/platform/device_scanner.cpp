@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/cdrom.h>
+#include <linux/fd.h>
 #include <linux/fs.h>
 #include <linux/hdreg.h>
 #include <scsi/sg.h>
@@ -95,6 +96,13 @@ void Probe(DeviceInfo& device) {
   if (::ioctl(fd.Get(), BLKPBSZGET, &physical) == 0) device.physicalSectorSize = physical;
   int read_only = 0;
   if (::ioctl(fd.Get(), BLKROGET, &read_only) == 0 && read_only != 0) device.readOnly = true;
+  if (device.kind == DeviceKind::kFloppy) {
+    // The kernel's flag stays clear until somebody wants to write.
+    floppy_drive_struct drive{};
+    if (::ioctl(fd.Get(), FDPOLLDRVSTAT, &drive) == 0 && (drive.flags & FD_DISK_WRITABLE) == 0) {
+      device.readOnly = true;
+    }
+  }
   hd_geometry asked{};
   if (::ioctl(fd.Get(), HDIO_GETGEO, &asked) == 0 && asked.heads != 0 && asked.sectors != 0) {
     device.geometry.heads = asked.heads;

@@ -280,7 +280,7 @@ class CreateVolumeRefuses : public DynamicTest,
 TEST_P(CreateVolumeRefuses, Because) {
   const auto& [revision, wrong] = GetParam();
   Checks(wrong.id, "DMRP-0931", "DMRP-0927", "DMRP-1642");
-  StartDynamic(3);
+  StartSharedDynamic(3);
   Session& session = SessionOf(revision);
   const Observation before = ObserveAll(session);
   CreateVolumeRequest request = RequestFor(session, ShapesOfEachLayout()[1]);

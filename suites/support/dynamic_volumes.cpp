@@ -40,15 +40,33 @@ harness::DynamicVolumeType TypeOnDisk(VOLUMELAYOUT layout) {
   }
 }
 
-void DynamicTest::StartDynamic(std::size_t disks, std::size_t dynamic) {
+namespace {
+
+std::vector<BedDiskRequest> BlankDisks(std::size_t count) {
   std::vector<BedDiskRequest> requests;
-  for (std::size_t i = 0; i < disks; ++i) {
+  for (std::size_t i = 0; i < count; ++i) {
     requests.push_back({harness::ParseDiskSpec(fmt::format("size={}M", 64 + 8 * i)).value(), {}});
   }
-  StartWith(std::move(requests));
+  return requests;
+}
+
+}  // namespace
+
+void DynamicTest::StartDynamic(std::size_t disks, std::size_t dynamic) {
+  StartWith(BlankDisks(disks));
+  MakeDynamic(dynamic);
+}
+
+void DynamicTest::StartSharedDynamic(std::size_t disks) {
+  StartSharedWith(fmt::format("{}-dynamic-disks", disks), BlankDisks(disks));
+  MakeDynamic(disks);
+}
+
+void DynamicTest::MakeDynamic(std::size_t count) {
   Session& session = SessionOf(Revision::kIVolumeClient3);
-  for (std::size_t i = 0; i < dynamic; ++i) {
+  for (std::size_t i = 0; i < count; ++i) {
     const DISK_INFO_EX disk = DiskNow(session, i);
+    if (disk.deviceType == static_cast<DWORD>(DEVICETYPE_VM)) continue;
     const auto reply = InitializeDisk(session, disk.id, disk.lastKnownState);
     if (!reply.succeeded()) {
       Need(Result<void>(Fail(ErrorKind::kSystem, "no dynamic disk to test with: " + reply.call.text)));
@@ -115,21 +133,26 @@ CreateVolumeRequest DynamicTest::RequestFor(Session& session, const VolumeShape&
 VOLUME_INFO DynamicTest::Make(Session& session, const VolumeShape& shape) {
   const std::uint64_t mark = session.sink().Count();
   const auto reply = CreateVolume(session, RequestFor(session, shape));
-  VOLUME_INFO volume = reply.succeeded() ? VolumeNow(session, reply->tinfo.storageId) : VOLUME_INFO{};
+  const VOLUME_INFO volume = reply.succeeded() ? VolumeNow(session, reply->tinfo.storageId) : VOLUME_INFO{};
   if (volume.id == 0) {
     Need(Result<void>(Fail(ErrorKind::kSystem, "no volume to test with: " + reply.call.text)));
   }
+  return AwaitHealthy(session, volume.id, mark);
+}
+
+VOLUME_INFO DynamicTest::AwaitHealthy(Session& session, LdmObjectId id, std::uint64_t mark) {
+  const VOLUME_INFO volume = VolumeNow(session, id);
   if (volume.status == VOLUME_STATUS_HEALTHY) return volume;
   const auto healthy = session.sink().WaitFor(
       [&](const ReceivedObject& object) {
-        return object.type == DMNOTIFY_VOLUME_INFO && object.id == volume.id && object.volume &&
+        return object.type == DMNOTIFY_VOLUME_INFO && object.id == id && object.volume &&
                object.volume->status == VOLUME_STATUS_HEALTHY;
       },
       kLongestSynchronisation, mark);
   if (!healthy) {
     Need(Result<void>(Fail(ErrorKind::kTimeout, "the volume did not become healthy: " + ToText(volume))));
   }
-  return VolumeNow(session, volume.id);
+  return VolumeNow(session, id);
 }
 
 std::vector<VOLUME_INFO> DynamicTest::VolumesNow(Session& session) {

@@ -31,6 +31,8 @@ class DynamicTest : public ConformanceTest {
   /// Starts the target with blank disks and makes the first `dynamic` of them dynamic; MBR.
   void StartDynamic(std::size_t disks, std::size_t dynamic);
   void StartDynamic(std::size_t disks) { StartDynamic(disks, disks); }
+  /// Dynamic disks without volumes, for tests that change nothing; shared as StartShared tells.
+  void StartSharedDynamic(std::size_t disks);
 
   /// InitializeDisk through IVolumeClient, InitializeDiskEx through IVolumeClient3. The two replies are told
   /// apart by type only.
@@ -45,6 +47,8 @@ class DynamicTest : public ConformanceTest {
   CreateVolumeRequest RequestFor(Session& session, const VolumeShape& shape);
   /// Makes the volume and waits until it is healthy, or ends the test as undecided.
   VOLUME_INFO Make(Session& session, const VolumeShape& shape);
+  /// Waits until the volume is told to be healthy, in a notification after `mark`; undecided when it is not.
+  VOLUME_INFO AwaitHealthy(Session& session, LdmObjectId id, std::uint64_t mark);
   std::vector<VOLUME_INFO> VolumesNow(Session& session);
   /// The volume as enumerated; a value with id 0 when it is not listed.
   VOLUME_INFO VolumeNow(Session& session, LdmObjectId id);
@@ -63,6 +67,8 @@ class DynamicTest : public ConformanceTest {
   static void ExpectCompleted(const TASK_INFO& tinfo);
 
  private:
+  /// Makes those of the first disks dynamic that are not.
+  void MakeDynamic(std::size_t count);
   std::vector<harness::DynamicImage> CopyImages(const std::vector<std::size_t>& disks,
                                                 std::vector<std::shared_ptr<ImageCopy>>& copies);
 };

@@ -1,0 +1,145 @@
+// GrowVolume (3.2.4.4.1.30, 3.2.4.4.3.30).
+#include "suites/support/dynamic_volumes.hpp"
+
+#include <functional>
+#include <limits>
+
+namespace dmrp::suites {
+namespace {
+
+using ::testing::Contains;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+constexpr std::int64_t kMore = MiB(4);
+
+class GrowVolumeTest : public DynamicTest {
+ protected:
+  // The simple volume on disk 0, and a request for more of it on disk 1.
+  GrowVolumeRequest Ask(Session& session) {
+    volume_ = Make(session, ShapesOfEachLayout().front());
+    const DISK_INFO_EX disk = DiskNow(session, 1);
+    GrowVolumeRequest request;
+    request.volumeId = volume_.id;
+    request.volumeSpec.layout = VOLUMELAYOUT_SPANNED;
+    request.volumeSpec.length = volume_.length + kMore;
+    request.volumeSpec.lastKnownState = volume_.lastKnownState;
+    DISK_SPEC spec;
+    spec.diskId = disk.id;
+    spec.length = kMore;
+    spec.lastKnownState = disk.lastKnownState;
+    request.diskList.push_back(spec);
+    return request;
+  }
+  static Outcome<GrowVolumeReply> Grow(Session& session, const GrowVolumeRequest& request) {
+    return session.Change<GrowVolumeReply>(session.interface(), "GrowVolume", request);
+  }
+
+  VOLUME_INFO volume_;
+};
+
+class GrowVolume : public GrowVolumeTest, public ::testing::WithParamInterface<Revision> {
+ protected:
+  void SetUp() override { StartDynamic(2); }
+  Session& session() { return SessionOf(GetParam()); }
+};
+
+// The volume has the length asked for, and its new member lies behind the old one on the disk named.
+TEST_P(GrowVolume, AddsTheMember) {
+  Checks("DMRP-1007", "DMRP-1013", "DMRP-1014", "DMRP-1015", "DMRP-1016", "DMRP-1017", "DMRP-1019",
+         "DMRP-1657", "DMRP-1658");
+  ASSERT_THAT(Grow(session(), Ask(session())), Succeeds());
+  const harness::DynamicLayout found = GroupsOnDisk();
+  ASSERT_THAT(found.groups, SizeIs(1));
+  ASSERT_THAT(found.groups[0].volumes, SizeIs(1));
+  const harness::DynamicVolume& volume = found.groups[0].volumes[0];
+  EXPECT_EQ(volume.size, static_cast<std::uint64_t>(volume_.length + kMore));
+  EXPECT_EQ(volume.type, harness::DynamicVolumeType::kSpanned);
+  ASSERT_THAT(volume.plexes, SizeIs(1));
+  ASSERT_THAT(volume.plexes[0].extents, SizeIs(2));
+  EXPECT_EQ(volume.plexes[0].extents[0].disk, "Disk1");
+  EXPECT_EQ(volume.plexes[0].extents[1].disk, "Disk2");
+  EXPECT_EQ(volume.plexes[0].extents[1].length, static_cast<std::uint64_t>(kMore));
+  EXPECT_THAT(BrokenInvariants({0, 1}, {.degraded = false, .complete = true, .data = true}), IsEmpty());
+}
+
+TEST_P(GrowVolume, FillsTheTaskInfoAndSendsTheCompletion) {
+  Checks("DMRP-1018", "DMRP-1020", "DMRP-0561", "DMRP-0563", "DMRP-0564");
+  const GrowVolumeRequest request = Ask(session());
+  const std::uint64_t mark = session().sink().Count();
+  const auto reply = Grow(session(), request);
+  ASSERT_THAT(reply, Succeeds());
+  ExpectCompleted(reply->tinfo);
+  ExpectCompletion(session(), reply->tinfo, mark);
+}
+
+TEST_P(GrowVolume, ModifiesVolumeAndDiskAndCreatesTheRegion) {
+  Checks("DMRP-1021", "DMRP-1022", "DMRP-1023", "DMRP-1024");
+  const GrowVolumeRequest request = Ask(session());
+  const StorageView before = Need(session().View());
+  const LdmObjectId disk = request.diskList[0].diskId;
+  const std::uint64_t mark = session().sink().Count();
+  ASSERT_THAT(Grow(session(), request), Succeeds());
+  const auto told = session().sink().Objects(mark);
+  const StorageView after = Need(session().View());
+  EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_VOLUME_INFO, LDMACTION_MODIFIED, volume_.id)));
+  EXPECT_EQ(after.FindVolume(volume_.id)->length, volume_.length + kMore);
+  EXPECT_EQ(after.FindVolume(volume_.id)->memberCount, 2U);
+  EXPECT_EQ(after.FindVolume(volume_.id)->layout, VOLUMELAYOUT_SPANNED);
+  EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_DISK_INFO, LDMACTION_MODIFIED, disk)));
+  EXPECT_EQ(before.FindDisk(disk)->freeBytes - after.FindDisk(disk)->freeBytes, kMore);
+  for (const REGION_INFO_EX& region : after.RegionsOfVolume(volume_.id)) {
+    if (region.diskId != disk) continue;
+    EXPECT_EQ(region.length, kMore);
+    EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_REGION_INFO, LDMACTION_CREATED, region.id)));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Both, GrowVolume, kBothRevisions, RevisionName());
+
+struct Wrong {
+  const char* name;
+  const char* id;
+  std::function<void(GrowVolumeRequest& request)> spoil;
+};
+
+class GrowVolumeRefuses : public GrowVolumeTest,
+                          public ::testing::WithParamInterface<std::tuple<Revision, Wrong>> {};
+
+TEST_P(GrowVolumeRefuses, Because) {
+  const auto& [revision, wrong] = GetParam();
+  Checks(wrong.id, "DMRP-1007", "DMRP-1012", "DMRP-1657");
+  StartDynamic(2);
+  Session& session = SessionOf(revision);
+  GrowVolumeRequest request = Ask(session);
+  const Observation before = ObserveAll(session);
+  wrong.spoil(request);
+  EXPECT_THAT(Grow(session, request), Refused());
+  EXPECT_THAT(ObserveAll(session), Unchanged(before));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Both, GrowVolumeRefuses,
+    ::testing::Combine(
+        kBothRevisions,
+        ::testing::Values(Wrong{"VolumeUnknown", "DMRP-1008",
+                                [](GrowVolumeRequest& r) {
+                                  r.volumeId = std::numeric_limits<LdmObjectId>::max();
+                                }},
+                          Wrong{"VolumeStateOneBelow", "DMRP-0049",
+                                [](GrowVolumeRequest& r) { --r.volumeSpec.lastKnownState; }},
+                          Wrong{"VolumeStateOneAbove", "DMRP-1008",
+                                [](GrowVolumeRequest& r) { ++r.volumeSpec.lastKnownState; }},
+                          Wrong{"NoDisk", "DMRP-1009", [](GrowVolumeRequest& r) { r.diskList.clear(); }},
+                          Wrong{"DiskUnknown", "DMRP-1010",
+                                [](GrowVolumeRequest& r) {
+                                  r.diskList[0].diskId = std::numeric_limits<LdmObjectId>::max();
+                                }},
+                          Wrong{"DiskStateOneAbove", "DMRP-1010",
+                                [](GrowVolumeRequest& r) { ++r.diskList[0].lastKnownState; }})),
+    [](const auto& info) {
+      return std::string(harness::ToString(std::get<0>(info.param))) + "_" + std::get<1>(info.param).name;
+    });
+
+}  // namespace
+}  // namespace dmrp::suites

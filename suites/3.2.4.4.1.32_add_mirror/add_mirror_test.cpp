@@ -1,0 +1,144 @@
+// AddMirror (3.2.4.4.1.32, 3.2.4.4.3.35).
+#include "suites/support/dynamic_volumes.hpp"
+
+#include <functional>
+#include <limits>
+
+namespace dmrp::suites {
+namespace {
+
+using ::testing::Contains;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+class AddMirrorTest : public DynamicTest {
+ protected:
+  // The simple volume on disk 0 and a request for its copy on disk 1.
+  AddMirrorRequest Ask(Session& session) {
+    volume_ = Make(session, ShapesOfEachLayout().front());
+    const DISK_INFO_EX disk = DiskNow(session, 1);
+    AddMirrorRequest request;
+    request.volumeId = volume_.id;
+    request.volumeLastKnownState = volume_.lastKnownState;
+    request.diskSpec.diskId = disk.id;
+    request.diskSpec.length = volume_.length;
+    request.diskSpec.lastKnownState = disk.lastKnownState;
+    return request;
+  }
+  static Outcome<AddMirrorReply> Add(Session& session, const AddMirrorRequest& request) {
+    return session.Change<AddMirrorReply>(session.interface(), "AddMirror", request);
+  }
+
+  VOLUME_INFO volume_;
+};
+
+class AddMirror : public AddMirrorTest, public ::testing::WithParamInterface<Revision> {
+ protected:
+  void SetUp() override { StartDynamic(2); }
+  Session& session() { return SessionOf(GetParam()); }
+};
+
+// The volume gets a second member of its own length on the disk named, and in the end both hold the same.
+TEST_P(AddMirror, AddsACopyOnTheDisk) {
+  Checks("DMRP-1047", "DMRP-1053", "DMRP-1054", "DMRP-1055", "DMRP-1058", "DMRP-1063", "DMRP-1696",
+         "DMRP-1697");
+  const AddMirrorRequest request = Ask(session());
+  const std::uint64_t mark = session().sink().Count();
+  ASSERT_THAT(Add(session(), request), Succeeds());
+  const VOLUME_INFO after = AwaitHealthy(session(), volume_.id, mark);
+  EXPECT_EQ(after.layout, VOLUMELAYOUT_MIRROR);
+  EXPECT_EQ(after.length, volume_.length);
+  const harness::DynamicLayout found = GroupsOnDisk();
+  ASSERT_THAT(found.groups, SizeIs(1));
+  ASSERT_THAT(found.groups[0].volumes, SizeIs(1));
+  EXPECT_EQ(found.groups[0].volumes[0].type, harness::DynamicVolumeType::kMirrored);
+  EXPECT_EQ(found.groups[0].volumes[0].size, static_cast<std::uint64_t>(volume_.length));
+  EXPECT_THAT(BrokenInvariants({0, 1}, {.degraded = false, .complete = true, .data = true}), IsEmpty());
+}
+
+// partitionNumber is 0, as the volume is no boot volume; diskNumber means nothing on input.
+TEST_P(AddMirror, FillsTheReply) {
+  Checks("DMRP-1046", "DMRP-1059", "DMRP-1061", "DMRP-1062", "DMRP-1064", "DMRP-1699", "DMRP-1701",
+         "DMRP-0561", "DMRP-0563", "DMRP-0564");
+  AddMirrorRequest request = Ask(session());
+  request.diskNumber = 0x12345678;
+  const std::uint64_t mark = session().sink().Count();
+  const auto reply = Add(session(), request);
+  ASSERT_THAT(reply, Succeeds());
+  EXPECT_EQ(reply->partitionNumber, 0);
+  ExpectCompleted(reply->tinfo);
+  ExpectCompletion(session(), reply->tinfo, mark);
+}
+
+TEST_P(AddMirror, ModifiesVolumeAndDiskAndCreatesTheRegion) {
+  Checks("DMRP-1065", "DMRP-1066", "DMRP-1067", "DMRP-1068", "DMRP-0036");
+  const AddMirrorRequest request = Ask(session());
+  const StorageView before = Need(session().View());
+  const std::uint64_t mark = session().sink().Count();
+  ASSERT_THAT(Add(session(), request), Succeeds());
+  const auto told = session().sink().Objects(mark);
+  const StorageView after = Need(session().View());
+  EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_VOLUME_INFO, LDMACTION_MODIFIED, volume_.id)));
+  EXPECT_EQ(after.FindVolume(volume_.id)->layout, VOLUMELAYOUT_MIRROR);
+  EXPECT_EQ(after.FindVolume(volume_.id)->memberCount, 2U);
+  EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_DISK_INFO, LDMACTION_MODIFIED, request.diskSpec.diskId)));
+  EXPECT_EQ(before.FindDisk(request.diskSpec.diskId)->freeBytes -
+                after.FindDisk(request.diskSpec.diskId)->freeBytes,
+            volume_.length);
+  for (const REGION_INFO_EX& region : after.RegionsOfVolume(volume_.id)) {
+    if (region.diskId != request.diskSpec.diskId) continue;
+    EXPECT_EQ(region.length, volume_.length);
+    EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_REGION_INFO, LDMACTION_CREATED, region.id)));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Both, AddMirror, kBothRevisions, RevisionName());
+
+struct Wrong {
+  const char* name;
+  const char* id;
+  std::function<void(AddMirrorRequest& request, const VOLUME_INFO& volume)> spoil;
+};
+
+class AddMirrorRefuses : public AddMirrorTest,
+                         public ::testing::WithParamInterface<std::tuple<Revision, Wrong>> {};
+
+TEST_P(AddMirrorRefuses, Because) {
+  const auto& [revision, wrong] = GetParam();
+  Checks(wrong.id, "DMRP-1047", "DMRP-1052", "DMRP-1696");
+  StartDynamic(2);
+  Session& session = SessionOf(revision);
+  AddMirrorRequest request = Ask(session);
+  const Observation before = ObserveAll(session);
+  wrong.spoil(request, volume_);
+  EXPECT_THAT(Add(session, request), Refused());
+  EXPECT_THAT(ObserveAll(session), Unchanged(before));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Both, AddMirrorRefuses,
+    ::testing::Combine(
+        kBothRevisions,
+        ::testing::Values(
+            Wrong{"VolumeUnknown", "DMRP-1048",
+                  [](AddMirrorRequest& r, const VOLUME_INFO&) {
+                    r.volumeId = std::numeric_limits<LdmObjectId>::max();
+                  }},
+            Wrong{"VolumeIsADisk", "DMRP-1048",
+                  [](AddMirrorRequest& r, const VOLUME_INFO&) { r.volumeId = r.diskSpec.diskId; }},
+            Wrong{"VolumeStateOneBelow", "DMRP-1048",
+                  [](AddMirrorRequest& r, const VOLUME_INFO&) { --r.volumeLastKnownState; }},
+            Wrong{"DiskUnknown", "DMRP-1049",
+                  [](AddMirrorRequest& r, const VOLUME_INFO&) {
+                    r.diskSpec.diskId = std::numeric_limits<LdmObjectId>::max();
+                  }},
+            Wrong{"DiskIsTheVolume", "DMRP-1049",
+                  [](AddMirrorRequest& r, const VOLUME_INFO& volume) { r.diskSpec.diskId = volume.id; }},
+            Wrong{"DiskStateOneAbove", "DMRP-1049",
+                  [](AddMirrorRequest& r, const VOLUME_INFO&) { ++r.diskSpec.lastKnownState; }})),
+    [](const auto& info) {
+      return std::string(harness::ToString(std::get<0>(info.param))) + "_" + std::get<1>(info.param).name;
+    });
+
+}  // namespace
+}  // namespace dmrp::suites
