@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <chrono>
 #include <iterator>
-#include <utility>
 
 #include <fmt/format.h>
 
@@ -235,17 +234,15 @@ void FtTest::WriteFile() {
 }
 
 void FtTest::HoldFileOpen() {
-  Need(lab().bed().guest()->agent().Shell(
-      fmt::format("{}sh -c 'exec 3>/tmp/held/file; exec sleep 600' >/dev/null 2>&1 & echo $! >/tmp/holder; "
-                  "while ! [ -e /tmp/held/file ]; do kill -0 $(cat /tmp/holder); done",
-                  kMountSet)));
-  held_ = true;
+  harness::AgentClient& agent = lab().bed().guest()->agent();
+  Need(agent.Shell(std::string(kMountSet)));
+  held_.emplace(Need(harness::HeldFile::Hold(agent, "/tmp/held/file", harness::HeldFile::Use::kReadWrite)));
 }
 
 void FtTest::LetGo() {
-  if (std::exchange(held_, false)) {
-    Need(lab().bed().guest()->agent().Shell("kill $(cat /tmp/holder); umount -l /tmp/held || true"));
-  }
+  if (!held_) return;
+  held_.reset();
+  Need(lab().bed().guest()->agent().Shell("umount -l /tmp/held || true"));
 }
 
 void FtTest::ExpectCompleted(const TASK_INFO& tinfo) {

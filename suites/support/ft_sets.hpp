@@ -5,6 +5,7 @@
 #include "harness/ft/ft_disks.hpp"
 #include "harness/ft/ft_record.hpp"
 #include "harness/ft/ft_volume.hpp"
+#include "harness/guest/held_file.hpp"
 #include "suites/support/conformance_test.hpp"
 
 #include <array>
@@ -12,6 +13,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -86,7 +88,7 @@ class FtTest : public ConformanceTest {
 
   std::filesystem::path folder_;
   std::unique_ptr<harness::FtDisks> made_;
-  bool held_ = false;
+  std::optional<harness::HeldFile> held_;
 };
 
 /// A mirror of disks a and b with a file system and the letter E; `more` are further members of the
