@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 import pathlib
@@ -135,6 +136,12 @@ def suite_of(name: str) -> str:
     return name.partition(".")[0]
 
 
+def parameter_of(name: str) -> str:
+    """The parameter of a test, its name if it has none: tests of one suite with the same one may share what they look
+    at."""
+    return name.partition(".")[2].partition("/")[2] or name
+
+
 def recorded_seconds(folder: pathlib.Path) -> dict[str, float]:
     """How long a test of each suite took on average in the run that this folder holds; nothing where it holds none."""
     spent: dict[str, list[float]] = {}
@@ -166,12 +173,16 @@ class Work:
         self._left = sum(map(self._each, names))
         self._least = self._left * self.LEAST_SHARE
         self._shards = shards
-        # A suite of more than a share is cut.
+        # A suite of more than a share is cut, where its parameter changes.
         most = self._share()
         pieces: list[list[str]] = []
         for group in groups.values():
-            length = max(1, int(most / self._each(group[0]))) if shards > 1 else len(group)
-            pieces += [group[start : start + length] for start in range(0, len(group), length)]
+            pieces.append([])
+            for _, alike in itertools.groupby(sorted(group, key=parameter_of), key=parameter_of):
+                tests = list(alike)
+                if shards > 1 and pieces[-1] and self._weight(pieces[-1] + tests) > most:
+                    pieces.append([])
+                pieces[-1] += tests
         self._pieces = sorted(pieces, key=self._weight)
         self._lock = threading.Lock()
 

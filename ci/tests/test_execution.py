@@ -80,6 +80,11 @@ def test_a_suite_of_more_than_a_share_is_cut():
     assert [len(share) for share in shares(execution.Work(names, 2))] == [2, 2, 2, 2]
 
 
+def test_a_suite_is_cut_where_its_parameter_changes():
+    names = [f"A.{test}/{parameter}" for test in "xyz" for parameter in ("one", "two")]
+    assert shares(execution.Work(names, 2)) == [["A.x/two", "A.y/two", "A.z/two"], ["A.x/one", "A.y/one", "A.z/one"]]
+
+
 def test_a_single_shard_takes_everything():
     assert [len(share) for share in shares(execution.Work(["A.1", "B.1", "B.2"], 1))] == [3]
 

@@ -26,14 +26,18 @@ struct CaseName {
 
 class CreateVolume : public DynamicTest, public ::testing::WithParamInterface<Case> {
  protected:
-  void SetUp() override { StartDynamic(3); }
-  Session& session() { return SessionOf(std::get<0>(GetParam())); }
+  void SetUp() override { StartScenario(3); }
+  Session& session() { return SessionOf(Asked()); }
+  [[nodiscard]] static Revision Asked() { return std::get<0>(GetParam()); }
   [[nodiscard]] static const VolumeShape& shape() { return std::get<1>(GetParam()); }
   [[nodiscard]] static bool Redundant() {
     return shape().layout == VOLUMELAYOUT_MIRROR || shape().layout == VOLUMELAYOUT_RAID5;
   }
-  Outcome<CreateVolumeReply> Create() {
-    return DynamicTest::CreateVolume(session(), RequestFor(session(), shape()));
+  const WatchedOperation& Created() {
+    return Once([this] {
+      const CreateVolumeRequest request = RequestFor(session(), shape());
+      return Watch(session(), [&] { return DynamicTest::CreateVolume(session(), request); });
+    });
   }
 };
 
@@ -42,8 +46,7 @@ class CreateVolume : public DynamicTest, public ::testing::WithParamInterface<Ca
 TEST_P(CreateVolume, MakesTheVolume) {
   Checks("DMRP-0927", "DMRP-0932", "DMRP-0933", "DMRP-0934", "DMRP-0935", "DMRP-0938", "DMRP-0941",
          "DMRP-0046", "DMRP-0048", "DMRP-0036", "DMRP-1642", "DMRP-1643");
-  ASSERT_THAT(Create(), Succeeds());
-  const harness::DynamicLayout found = GroupsOnDisk();
+  const harness::DynamicLayout& found = Created().on_disk;
   EXPECT_THAT(found.problems, IsEmpty());
   ASSERT_THAT(found.groups, SizeIs(1));
   ASSERT_THAT(found.groups[0].volumes, SizeIs(1));
@@ -68,7 +71,7 @@ TEST_P(CreateVolume, MakesTheVolume) {
 // In the end the volume is healthy: copies are equal, parity adds up, and no record says otherwise.
 TEST_P(CreateVolume, BringsTheMembersInStep) {
   Checks("DMRP-0932", "DMRP-0041", "DMRP-0058");
-  const VOLUME_INFO volume = Make(session(), shape());
+  const VOLUME_INFO volume = AwaitHealthy(session(), Created().tinfo.storageId, Created().marks.at(Asked()));
   EXPECT_EQ(volume.status, VOLUME_STATUS_HEALTHY);
   for (const REGION_INFO_EX& region : Need(session().View()).RegionsOfVolume(volume.id)) {
     EXPECT_EQ(region.status, REGIONSTATUS_OK) << ToText(region);
@@ -78,31 +81,24 @@ TEST_P(CreateVolume, BringsTheMembersInStep) {
 
 TEST_P(CreateVolume, FillsTheTaskInfo) {
   Checks("DMRP-0939", "DMRP-0940", "DMRP-0556", "DMRP-0557", "DMRP-0558");
-  const auto reply = Create();
-  ASSERT_THAT(reply, Succeeds());
-  ExpectCompleted(reply->tinfo);
-  EXPECT_EQ(VolumeNow(session(), reply->tinfo.storageId).id, reply->tinfo.storageId);
+  ExpectCompleted(Created().tinfo);
+  EXPECT_NE(Created().after.FindVolume(Created().tinfo.storageId), nullptr);
 }
 
 TEST_P(CreateVolume, SendsTheCompletionNotification) {
   Checks("DMRP-0942", "DMRP-0561", "DMRP-0563", "DMRP-0564");
-  const std::uint64_t mark = session().sink().Count();
-  const auto reply = Create();
-  ASSERT_THAT(reply, Succeeds());
-  ExpectCompletion(session(), reply->tinfo, mark);
+  ExpectCompletion(session(), Created().tinfo, Created().marks.at(Asked()));
 }
 
 // The new object says what the disks say, and EnumVolumeMembers leads to its regions.
 TEST_P(CreateVolume, CreatesTheVolumeObject) {
   Checks("DMRP-0943", "DMRP-0529", "DMRP-0485", "DMRP-0052", "DMRP-0053", "DMRP-0054", "DMRP-0055",
          "DMRP-0057", "DMRP-0058", "DMRP-0909", "DMRP-0910", "DMRP-0045");
-  const std::uint64_t mark = session().sink().Count();
-  const auto reply = Create();
-  ASSERT_THAT(reply, Succeeds());
-  const LdmObjectId id = reply->tinfo.storageId;
-  EXPECT_THAT(session().sink().Objects(mark),
+  const LdmObjectId id = Created().tinfo.storageId;
+  EXPECT_THAT(Created().notified.at(Asked()),
               Contains(Notifies(DMNOTIFY_VOLUME_INFO, LDMACTION_CREATED, id)));
-  const VOLUME_INFO volume = VolumeNow(session(), id);
+  ASSERT_NE(Created().after.FindVolume(id), nullptr);
+  const VOLUME_INFO& volume = *Created().after.FindVolume(id);
   EXPECT_EQ(volume.type, VOLUMETYPE_VM);
   EXPECT_EQ(volume.layout, shape().layout);
   EXPECT_EQ(volume.length, shape().length);
@@ -121,17 +117,15 @@ TEST_P(CreateVolume, CreatesTheVolumeObject) {
 TEST_P(CreateVolume, CreatesTheRegionObjects) {
   Checks("DMRP-0945", "DMRP-0918", "DMRP-0920", "DMRP-0921", "DMRP-0922", "DMRP-0923", "DMRP-0483",
          "DMRP-0282");
-  const std::uint64_t mark = session().sink().Count();
-  const auto reply = Create();
-  ASSERT_THAT(reply, Succeeds());
-  const auto told = session().sink().Objects(mark);
-  const auto members = session().EnumVolumeMembers(reply->tinfo.storageId);
+  const LdmObjectId id = Created().tinfo.storageId;
+  const auto& told = Created().notified.at(Asked());
+  const auto members = session().EnumVolumeMembers(id);
   ASSERT_THAT(members, Succeeds());
   std::vector<LdmObjectId> regions;
   std::vector<std::pair<std::int64_t, std::int64_t>> on_wire;
   for (const auto& [index, length] : shape().members) {
-    for (const REGION_INFO_EX& region : RegionsNow(session(), index)) {
-      if (region.volId != reply->tinfo.storageId) continue;
+    for (const REGION_INFO_EX& region : Created().after.RegionsOf(lab().DiskId(index))) {
+      if (region.volId != id) continue;
       regions.push_back(region.id);
       on_wire.emplace_back(region.start, region.length);
       EXPECT_EQ(region.regionType, REGION_SUBDISK);
@@ -141,8 +135,7 @@ TEST_P(CreateVolume, CreatesTheRegionObjects) {
   }
   EXPECT_THAT(members->memberList, UnorderedElementsAreArray(regions));
   std::vector<std::pair<std::int64_t, std::int64_t>> on_disk;
-  const harness::DynamicLayout found = GroupsOnDisk();
-  for (const harness::DynamicPlex& plex : found.groups.at(0).volumes.at(0).plexes) {
+  for (const harness::DynamicPlex& plex : Created().on_disk.groups.at(0).volumes.at(0).plexes) {
     for (const harness::DynamicExtent& extent : plex.extents) {
       on_disk.emplace_back(static_cast<std::int64_t>(extent.start.value_or(0)),
                            static_cast<std::int64_t>(extent.length));
@@ -154,11 +147,8 @@ TEST_P(CreateVolume, CreatesTheRegionObjects) {
 // What was free there is less by what the members take; the disks say so.
 TEST_P(CreateVolume, TakesTheSpaceFromTheDisks) {
   Checks("DMRP-0944", "DMRP-0946", "DMRP-0531");
-  const StorageView before = Need(session().View());
-  const std::uint64_t mark = session().sink().Count();
-  ASSERT_THAT(Create(), Succeeds());
-  const auto told = session().sink().Objects(mark);
-  const StorageView after = Need(session().View());
+  const auto& [tinfo, before, after, marks, notified, on_disk] = Created();
+  const auto& told = notified.at(Asked());
   for (const auto& [index, length] : shape().members) {
     const LdmObjectId disk = lab().DiskId(index);
     EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_DISK_INFO, LDMACTION_MODIFIED, disk)));
@@ -180,16 +170,12 @@ TEST_P(CreateVolume, TakesTheSpaceFromTheDisks) {
 // Both revisions are told, each in its own structures.
 TEST_P(CreateVolume, IsNotifiedToClientsOfBothRevisions) {
   Checks("DMRP-0943", "DMRP-0457");
-  Session& first = SessionOf(Revision::kIVolumeClient);
-  Session& third = SessionOf(Revision::kIVolumeClient3);
-  const std::uint64_t mark_first = first.sink().Count();
-  const std::uint64_t mark_third = third.sink().Count();
-  const auto reply = Create();
-  ASSERT_THAT(reply, Succeeds());
-  const auto is_it = Notifies(DMNOTIFY_VOLUME_INFO, LDMACTION_CREATED, reply->tinfo.storageId);
-  EXPECT_THAT(first.sink().Objects(mark_first), Contains(is_it));
-  EXPECT_THAT(third.sink().Objects(mark_third), Contains(is_it));
-  EXPECT_EQ(VolumeNow(first, reply->tinfo.storageId), VolumeNow(third, reply->tinfo.storageId));
+  const LdmObjectId id = Created().tinfo.storageId;
+  for (const auto& [revision, objects] : Created().notified) {
+    EXPECT_THAT(objects, Contains(Notifies(DMNOTIFY_VOLUME_INFO, LDMACTION_CREATED, id)));
+  }
+  EXPECT_EQ(VolumeNow(SessionOf(Revision::kIVolumeClient), id),
+            VolumeNow(SessionOf(Revision::kIVolumeClient3), id));
 }
 
 INSTANTIATE_TEST_SUITE_P(Layouts, CreateVolume,

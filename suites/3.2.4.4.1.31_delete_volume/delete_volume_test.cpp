@@ -18,23 +18,24 @@ using Case = std::tuple<Revision, VolumeShape>;
 
 class DeleteVolume : public DynamicTest, public ::testing::WithParamInterface<Case> {
  protected:
-  void SetUp() override {
-    StartDynamic(3);
-    volume_ = Make(session(), std::get<1>(GetParam()));
+  void SetUp() override { StartScenario(3); }
+  Session& session() { return SessionOf(Asked()); }
+  [[nodiscard]] static Revision Asked() { return std::get<0>(GetParam()); }
+  // The only volume goes.
+  const WatchedOperation& Deleted() {
+    return Once([this] {
+      const VOLUME_INFO volume = Make(session(), std::get<1>(GetParam()));
+      return Watch(session(),
+                   [&] { return DynamicTest::DeleteVolume(session(), volume.id, volume.lastKnownState); });
+    });
   }
-  Session& session() { return SessionOf(std::get<0>(GetParam())); }
-  Outcome<DeleteVolumeReply> Delete() {
-    return DynamicTest::DeleteVolume(session(), volume_.id, volume_.lastKnownState);
-  }
-
-  VOLUME_INFO volume_;
+  LdmObjectId VolumeId() { return Deleted().before.volumes->at(0).id; }
 };
 
 // The readers find the group without the volume, its members and its plexes.
 TEST_P(DeleteVolume, RemovesItFromTheDisks) {
   Checks("DMRP-1028", "DMRP-1032", "DMRP-1033", "DMRP-1035", "DMRP-1660", "DMRP-1661");
-  ASSERT_THAT(Delete(), Succeeds());
-  const harness::DynamicLayout found = GroupsOnDisk();
+  const harness::DynamicLayout& found = Deleted().on_disk;
   EXPECT_THAT(found.problems, IsEmpty());
   ASSERT_THAT(found.groups, SizeIs(1));
   EXPECT_THAT(found.groups[0].volumes, IsEmpty());
@@ -44,32 +45,24 @@ TEST_P(DeleteVolume, RemovesItFromTheDisks) {
 
 TEST_P(DeleteVolume, FillsTheTaskInfo) {
   Checks("DMRP-1034", "DMRP-0279", "DMRP-0556", "DMRP-0557", "DMRP-0558");
-  const auto reply = Delete();
-  ASSERT_THAT(reply, Succeeds());
-  ExpectCompleted(reply->tinfo);
-  EXPECT_THAT(reply->tinfo.storageId, ::testing::AnyOf(0, volume_.id));
+  ExpectCompleted(Deleted().tinfo);
+  EXPECT_THAT(Deleted().tinfo.storageId, ::testing::AnyOf(0, VolumeId()));
 }
 
 TEST_P(DeleteVolume, SendsTheCompletionNotification) {
   Checks("DMRP-1036", "DMRP-0561", "DMRP-0563", "DMRP-0564");
-  const std::uint64_t mark = session().sink().Count();
-  const auto reply = Delete();
-  ASSERT_THAT(reply, Succeeds());
-  ExpectCompletion(session(), reply->tinfo, mark);
+  ExpectCompletion(session(), Deleted().tinfo, Deleted().marks.at(Asked()));
 }
 
 // Volume and regions leave the list; the disks are modified; the space is free again.
 TEST_P(DeleteVolume, DeletesTheObjects) {
   Checks("DMRP-1037", "DMRP-1038", "DMRP-1039", "DMRP-1040", "DMRP-0530");
-  const StorageView before = Need(session().View());
-  const std::vector<REGION_INFO_EX> members = before.RegionsOfVolume(volume_.id);
+  const auto& [tinfo, before, after, marks, notified, on_disk] = Deleted();
+  const std::vector<REGION_INFO_EX> members = before.RegionsOfVolume(VolumeId());
   ASSERT_FALSE(members.empty());
-  const std::uint64_t mark = session().sink().Count();
-  ASSERT_THAT(Delete(), Succeeds());
-  const auto told = session().sink().Objects(mark);
-  const StorageView after = Need(session().View());
-  EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_VOLUME_INFO, LDMACTION_DELETED, volume_.id)));
-  EXPECT_EQ(after.FindVolume(volume_.id), nullptr);
+  const auto& told = notified.at(Asked());
+  EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_VOLUME_INFO, LDMACTION_DELETED, VolumeId())));
+  EXPECT_EQ(after.FindVolume(VolumeId()), nullptr);
   for (const REGION_INFO_EX& region : members) {
     EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_REGION_INFO, LDMACTION_DELETED, region.id)));
     EXPECT_EQ(after.FindRegion(region.id), nullptr);

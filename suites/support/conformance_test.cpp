@@ -79,6 +79,22 @@ void ConformanceTest::StartSharedWith(const std::string& key, std::vector<BedDis
   shared_key_ = key;
 }
 
+std::string ConformanceTest::ScenarioKey() {
+  const ::testing::TestInfo& info = *::testing::UnitTest::GetInstance()->current_test_info();
+  const std::string name = info.name();
+  const auto parameter = name.find('/');
+  return std::string(info.test_suite_name()) + (parameter == std::string::npos ? "" : name.substr(parameter));
+}
+
+void ConformanceTest::NoteOnce() {
+  const std::string& test = Run::Current().history()->test();
+  if (lab().once_by == test) return;
+  Run::Current().history()->Write("log", {{"test", test},
+                                          {"source", "suite"},
+                                          {"text", "The operation under test was done by " + lab().once_by +
+                                                       ", whose record has its calls."}});
+}
+
 Lab& ConformanceTest::lab() {
   if (!lab_) {
     EndUndecided({ErrorKind::kUsage, 0, "the test has not started a target"});

@@ -17,10 +17,12 @@
 #include "suites/support/recorder.hpp"
 #include "suites/support/run.hpp"
 
+#include <any>
 #include <concepts>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -53,9 +55,25 @@ class ConformanceTest : public ::testing::Test {
   void Start(const std::vector<DiskKind>& kinds);
   void StartWith(std::vector<BedDiskRequest> disks, LabOptions options = {});
   /// The same, but takes a lab over that an earlier test of this key left unchanged, and leaves it to the
-  /// next one. For tests that change nothing: refusals and enumerations.
+  /// next one. For tests that change nothing: refusals and enumerations; and for those that look at what was
+  /// done Once.
   void StartShared(const std::string& key, const std::vector<DiskKind>& kinds);
   void StartSharedWith(const std::string& key, std::vector<BedDiskRequest> disks);
+
+  /// A key for StartShared that the tests of one suite with one parameter have in common.
+  [[nodiscard]] static std::string ScenarioKey();
+  /// What `act` returned when the first test did it in this shared lab. For suites whose tests look at one
+  /// operation from several sides: `act` does it, and returns all that has to be seen at that moment. The
+  /// record of a later test says which one did it.
+  template <typename Act>
+  const std::invoke_result_t<Act>& Once(Act act) {
+    if (!lab().once.has_value()) {
+      lab().once = act();
+      lab().once_by = Run::Current().history()->test();
+    }
+    NoteOnce();
+    return std::any_cast<const std::invoke_result_t<Act>&>(lab().once);
+  }
 
   [[nodiscard]] Lab& lab();
   [[nodiscard]] const harness::Target& target() const { return Run::Current().target(); }
@@ -76,6 +94,7 @@ class ConformanceTest : public ::testing::Test {
 
  private:
   [[noreturn]] void EndUndecided(const Error& error);
+  void NoteOnce();
 
   std::shared_ptr<Lab> lab_;
   std::string shared_key_;

@@ -62,6 +62,11 @@ void DynamicTest::StartSharedDynamic(std::size_t disks) {
   MakeDynamic(disks);
 }
 
+void DynamicTest::StartScenario(std::size_t disks) {
+  StartSharedWith(ScenarioKey(), BlankDisks(disks));
+  if (!lab().once.has_value()) MakeDynamic(disks);
+}
+
 void DynamicTest::MakeDynamic(std::size_t count) {
   Session& session = SessionOf(Revision::kIVolumeClient3);
   for (std::size_t i = 0; i < count; ++i) {
@@ -209,6 +214,23 @@ std::vector<std::string> DynamicTest::BrokenInvariants(const std::vector<std::si
     texts.push_back(fmt::format("I{:02} {}: {}", finding.number, finding.image, finding.text));
   }
   return texts;
+}
+
+WatchedOperation DynamicTest::BeforeOperation(Session& session) {
+  WatchedOperation seen;
+  seen.before = Need(session.View());
+  for (const Revision revision : {Revision::kIVolumeClient, Revision::kIVolumeClient3}) {
+    seen.marks[revision] = SessionOf(revision).sink().Count();
+  }
+  return seen;
+}
+
+void DynamicTest::AfterOperation(Session& session, WatchedOperation& seen) {
+  for (const auto& [revision, mark] : seen.marks) {
+    seen.notified[revision] = SessionOf(revision).sink().Objects(mark);
+  }
+  if (target().Can("images")) seen.on_disk = GroupsOnDisk();
+  seen.after = Need(session.View());
 }
 
 void DynamicTest::ExpectCompletion(Session& session, const TASK_INFO& tinfo, std::uint64_t mark) {

@@ -6,6 +6,7 @@
 #include "suites/support/conformance_test.hpp"
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -26,6 +27,16 @@ struct VolumeShape {
 /// One shape of each layout that needs at most three disks.
 std::vector<VolumeShape> ShapesOfEachLayout();
 
+/// An operation that succeeded, with what there was to see right before the call and right after its reply.
+struct WatchedOperation {
+  TASK_INFO tinfo{};
+  StorageView before;
+  StorageView after;
+  std::map<Revision, std::uint64_t> marks;                   ///< of each revision's session, before the call
+  std::map<Revision, std::vector<ReceivedObject>> notified;  ///< by each revision, before the reply
+  harness::DynamicLayout on_disk;                            ///< after the reply; empty without images
+};
+
 class DynamicTest : public ConformanceTest {
  protected:
   /// Starts the target with blank disks and makes the first `dynamic` of them dynamic; MBR.
@@ -33,6 +44,8 @@ class DynamicTest : public ConformanceTest {
   void StartDynamic(std::size_t disks) { StartDynamic(disks, disks); }
   /// Dynamic disks without volumes, for tests that change nothing; shared as StartShared tells.
   void StartSharedDynamic(std::size_t disks);
+  /// Dynamic disks for what the tests of this suite do Once.
+  void StartScenario(std::size_t disks);
 
   /// InitializeDisk through IVolumeClient, InitializeDiskEx through IVolumeClient3. The two replies are told
   /// apart by type only.
@@ -42,6 +55,18 @@ class DynamicTest : public ConformanceTest {
   Outcome<CreateVolumeReply> CreateVolume(Session& session, const CreateVolumeRequest& request);
   Outcome<DeleteVolumeReply> DeleteVolume(Session& session, LdmObjectId volume, std::int64_t state,
                                           bool force = false);
+
+  /// Does an operation, with clients of both revisions there. `act` gives the Outcome of its call; when that
+  /// fails, so does the test.
+  template <typename Act>
+  WatchedOperation Watch(Session& session, Act act) {
+    WatchedOperation seen = BeforeOperation(session);
+    const auto reply = act();
+    [&] { ASSERT_THAT(reply, Succeeds()); }();
+    seen.tinfo = reply->tinfo;
+    AfterOperation(session, seen);
+    return seen;
+  }
 
   /// The request for a volume of that shape, with the disks' current states.
   CreateVolumeRequest RequestFor(Session& session, const VolumeShape& shape);
@@ -67,6 +92,8 @@ class DynamicTest : public ConformanceTest {
   static void ExpectCompleted(const TASK_INFO& tinfo);
 
  private:
+  WatchedOperation BeforeOperation(Session& session);
+  void AfterOperation(Session& session, WatchedOperation& seen);
   /// Makes those of the first disks dynamic that are not.
   void MakeDynamic(std::size_t count);
   std::vector<harness::DynamicImage> CopyImages(const std::vector<std::size_t>& disks,

@@ -7,6 +7,7 @@
 #include "harness/target/test_bed.hpp"
 #include "suites/support/run.hpp"
 
+#include <any>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -72,6 +73,9 @@ class Lab {
 
   /// Copies of the disks as the last observation found them, for labs that are shared between tests.
   std::map<std::string, std::shared_ptr<class ImageCopy>> last_images;
+  /// What ConformanceTest::Once keeps here, and the test that did it.
+  std::any once;
+  std::string once_by;
 
  private:
   explicit Lab(Run& run) : run_(run) {}

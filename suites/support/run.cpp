@@ -2,6 +2,7 @@
 
 #include "suites/support/lab.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include <fmt/format.h>
@@ -10,6 +11,10 @@
 namespace dmrp::suites {
 
 namespace {
+// GoogleTest runs one test with all of its parameters before the next: as many labs as a suite has parameters
+// have to be kept for each to be used again. A guest takes some hundred mebibytes of memory.
+constexpr std::size_t kMostSharedLabs = 10;
+
 Run* current = nullptr;
 
 std::string Environment(const char* name, std::string fallback) {
@@ -33,7 +38,7 @@ Result<std::unique_ptr<Run>> Run::Start() {
 }
 
 Run::~Run() {
-  shared_.reset();
+  DropShared();
   if (current == this) current = nullptr;
 }
 
@@ -54,14 +59,16 @@ Result<harness::TestBedFactory*> Run::Beds() {
 }
 
 std::shared_ptr<Lab> Run::Reuse(const std::string& key) {
-  if (shared_ && shared_key_ == key) return std::exchange(shared_, nullptr);
-  shared_.reset();
-  return nullptr;
+  const auto kept = std::ranges::find(shared_, key, &SharedLab::key);
+  if (kept == shared_.end()) return nullptr;
+  auto lab = std::move(kept->lab);
+  shared_.erase(kept);
+  return lab;
 }
 
 void Run::Keep(std::string key, std::shared_ptr<Lab> lab) {
-  shared_key_ = std::move(key);
-  shared_ = std::move(lab);
+  shared_.push_front({std::move(key), std::move(lab)});
+  if (shared_.size() > kMostSharedLabs) shared_.pop_back();
 }
 
 }  // namespace dmrp::suites

@@ -7,6 +7,7 @@
 #include "protocol/base/error.hpp"
 
 #include <filesystem>
+#include <list>
 #include <memory>
 #include <string>
 
@@ -30,11 +31,11 @@ class Run {
   /// Makes test beds; started at first use, since that may take seconds.
   Result<harness::TestBedFactory*> Beds();
 
-  /// A lab that earlier tests left as they found it, if its key is this one. Any other one is ended.
+  /// The lab that earlier tests kept under this key; null when there is none.
   std::shared_ptr<Lab> Reuse(const std::string& key);
-  /// Keeps a lab for the tests to come.
+  /// Keeps a lab for the tests to come. Of many, those that were used last are kept.
   void Keep(std::string key, std::shared_ptr<Lab> lab);
-  void DropShared() { shared_.reset(); }
+  void DropShared() { shared_.clear(); }
 
  private:
   Run() = default;
@@ -42,8 +43,11 @@ class Run {
   std::shared_ptr<harness::History> history_;
   std::filesystem::path directory_;
   std::unique_ptr<harness::TestBedFactory> beds_;
-  std::string shared_key_;
-  std::shared_ptr<Lab> shared_;
+  struct SharedLab {
+    std::string key;
+    std::shared_ptr<Lab> lab;
+  };
+  std::list<SharedLab> shared_;  ///< the one used last comes first
 };
 
 }  // namespace dmrp::suites
