@@ -229,14 +229,14 @@ def test_the_bundled_catalogue_can_be_judged(recorder):
     result = recorder.judge()
     assert verdicts(result)["DMRP-0586"] is Verdict.PROVEN
     assert verdicts(result)["DMRP-0584"] is Verdict.NOT_OBSERVABLE
-    assert verdicts(result)["DMRP-1162"] is Verdict.NOT_IMPLEMENTED
+    assert verdicts(result)["DMRP-1700"] is Verdict.NOT_IMPLEMENTED
     assert verdicts(result)["DMRP-0319"] is Verdict.CLIENT_SIDE
     assert verdicts(result)["DMRP-0621"] is Verdict.OTHER_PROFILE
     assert sum(result.counts().values()) == 2729
 
 
 def test_a_violation_out_of_scope_counts_as_well(recorder):
-    recorder.test("Some.Test", ["DMRP-1162"], "failed", [], [FAIL | {"requirements": ["DMRP-0890"]}])
+    recorder.test("Some.Test", ["DMRP-1700"], "failed", [], [FAIL | {"requirements": ["DMRP-0890"]}])
     assert recorder.judge().exit_code() is Exit.VIOLATED
 
 

@@ -63,7 +63,7 @@ def test_a_rule_that_refers_to_a_rule_that_refers_is_followed_to_the_end(bundled
         ("DMRP-0584", cat.Class.NOT_OBSERVABLE),
         ("DMRP-0583", cat.Class.IN_SCOPE),
         ("DMRP-1060", cat.Class.NOT_IMPLEMENTED),
-        ("DMRP-1162", cat.Class.NOT_IMPLEMENTED),
+        ("DMRP-1700", cat.Class.NOT_IMPLEMENTED),
     ],
 )
 def test_each_class_is_derived_from_role_level_channel_and_scope(bundled, scope, rule_id, expected):
