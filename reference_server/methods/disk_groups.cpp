@@ -17,6 +17,8 @@ bool IsInOrder(const ldm::CopyReport& copy) {
   return copy.state == CopyState::kCurrent && copy.member.faults.empty();
 }
 
+bool MergeIsRequired(const ldm::DiskRecord& disk) { return (disk.flags & ldm::kDiskMergeRequired) != 0; }
+
 // What keeps a group from being as it should be, in words; empty when nothing does.
 std::string DueIn(const ldm::DiskGroup& group) {
   std::string due;
@@ -213,8 +215,12 @@ std::map<Guid, std::vector<DiskGroups::Seen>> DiskGroups::ReadMembers(const std:
                       member.error().ToString()));
       unreadable_.insert(disk.key);
     } else if (*member) {
+      Bytes vmdb((*member)->header.bytesPerSector);
+      if (!(*device)->Read((*member)->RelativeOffset((*member)->Config().start), vmdb)) {
+        vmdb.clear();
+      }
       const Guid group = (*member)->header.groupGuid;
-      groups[group].push_back({disk, std::move(*device), std::move(**member)});
+      groups[group].push_back({disk, std::move(*device), std::move(**member), std::move(vmdb)});
     }
   }
   return groups;
@@ -224,6 +230,11 @@ bool DiskGroups::ResumeMerge(std::map<Guid, std::vector<Seen>>& found, const Gui
   const auto here = found.find(ours);
   if (here == found.end()) {
     return false;
+  }
+  if (const FoundGroup* before = Unchanged(ours, here->second)) {
+    if (std::ranges::none_of(before->database.disks, MergeIsRequired)) {
+      return false;
+    }
   }
   std::vector<ldm::Member> members;
   for (const Seen& disk : here->second) {
@@ -235,7 +246,7 @@ bool DiskGroups::ResumeMerge(std::map<Guid, std::vector<Seen>>& found, const Gui
   }
   std::set<Guid> due;
   for (const ldm::DiskRecord& disk : group->Current().disks) {
-    if ((disk.flags & ldm::kDiskMergeRequired) != 0) {
+    if (MergeIsRequired(disk)) {
       due.insert(disk.guid);
     }
   }
@@ -287,7 +298,29 @@ bool DiskGroups::ResumeMerge(std::map<Guid, std::vector<Seen>>& found, const Gui
   return true;
 }
 
+std::vector<DiskGroups::Version> DiskGroups::VersionsOf(const std::vector<Seen>& seen) {
+  std::vector<Version> versions;
+  for (const Seen& disk : seen) {
+    if (disk.vmdb.empty() || !disk.member.faults.empty()) {
+      return {};
+    }
+    versions.push_back({disk.disk, disk.member.header, disk.member.toc, disk.member.gpt, disk.vmdb});
+  }
+  return versions;
+}
+
+const FoundGroup* DiskGroups::Unchanged(const Guid& guid, const std::vector<Seen>& seen) const {
+  const auto before = read_.find(guid);
+  return before != read_.end() && before->second.versions == VersionsOf(seen) ? &before->second.group
+                                                                              : nullptr;
+}
+
 void DiskGroups::Add(const Guid& guid, std::vector<Seen> seen, bool primary) {
+  if (const FoundGroup* before = Unchanged(guid, seen); before != nullptr && before->primary == primary) {
+    groups_.push_back(*before);
+    return;
+  }
+  read_.erase(guid);
   std::vector<ldm::Member> members;
   for (const Seen& disk : seen) {
     members.push_back(disk.member);
@@ -307,6 +340,10 @@ void DiskGroups::Add(const Guid& guid, std::vector<Seen> seen, bool primary) {
     }
   }
   groups_.push_back(Describe(*group, seen, primary));
+  auto versions = VersionsOf(seen);
+  if (!versions.empty() && DueIn(*group).empty() && groups_.back().members.size() == seen.size()) {
+    read_.emplace(guid, Read{std::move(versions), groups_.back()});
+  }
 }
 
 std::optional<ldm::DiskGroup> DiskGroups::Maintain(const ldm::DiskGroup& inspected, std::vector<Seen>& seen) {

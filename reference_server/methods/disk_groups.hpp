@@ -60,6 +60,8 @@ class DiskGroups {
   struct Attached {
     std::string key;
     DeviceInfo device;
+
+    friend bool operator==(const Attached&, const Attached&) = default;
   };
 
   /// A group open for writing. The devices close with it.
@@ -71,10 +73,14 @@ class DiskGroups {
   DiskGroups(DiskSource& source, Registry& registry, std::function<void(const std::string&)> log)
       : source_(source), registry_(registry), log_(std::move(log)) {}
 
-  /// Reads the private regions of all disks afresh. In the primary group it does what is due: what a crash
-  /// left is brought in order, disks that went are noted as missing, volumes come online or go, members that
-  /// were brought up to date or failed are noted.
+  /// Reads the private regions of all disks; the databases only of groups whose disks or transactions are not
+  /// those of the last time. In the primary group it does what is due: what a crash left is brought in order,
+  /// disks that went are noted as missing, volumes come online or go, members that were brought up to date or
+  /// failed are noted.
   void Observe(const std::vector<Attached>& disks);
+  /// Has the next observation read every database, also where no transaction tells of a change: another
+  /// program may have written anything.
+  void Forget() { read_.clear(); }
 
   [[nodiscard]] const std::vector<FoundGroup>& Groups() const { return groups_; }
   /// The primary group, when any of its disks is there; else null.
@@ -111,8 +117,28 @@ class DiskGroups {
     Attached disk;
     std::unique_ptr<BlockDevice> device;
     ldm::Member member;
+    Bytes vmdb;  // the first sector of its database; empty when it cannot be read
+  };
+  // What tells that a disk's database is the one that was read before: every transaction changes the sector.
+  struct Version {
+    Attached disk;
+    ldm::PrivateHeader header;
+    ldm::TocBlock toc;
+    bool gpt = false;
+    Bytes vmdb;
+
+    friend bool operator==(const Version&, const Version&) = default;
+  };
+  // A group in which nothing is due, without what the host tells of its volumes.
+  struct Read {
+    std::vector<Version> versions;
+    FoundGroup group;
   };
 
+  // The versions of a group's disks; none when one cannot be read or has a fault.
+  static std::vector<Version> VersionsOf(const std::vector<Seen>& seen);
+  // What was read of a group, when it is as it was then; else null.
+  const FoundGroup* Unchanged(const Guid& guid, const std::vector<Seen>& seen) const;
   std::map<Guid, std::vector<Seen>> ReadMembers(const std::vector<Attached>& disks);
   // Makes an end of a merge that a power cut left half done; true when something was written.
   bool ResumeMerge(std::map<Guid, std::vector<Seen>>& found, const Guid& ours);
@@ -130,6 +156,7 @@ class DiskGroups {
   Registry& registry_;
   std::function<void(const std::string&)> log_;
   std::vector<FoundGroup> groups_;
+  std::map<Guid, Read> read_;
   std::set<std::string> unreadable_;
   std::set<std::string> brought_online_;  ///< names of volumes
   /// Volumes whose parity is being made, by name, with the event of their device when that began.

@@ -1,4 +1,6 @@
 #include "reference_server/methods/methods_test_support.hpp"
+#include "reference_server/storage/ldm/member.hpp"
+#include "reference_server/storage/ldm/vmdb.hpp"
 #include "reference_server/storage/server_settings.hpp"
 
 #include <algorithm>
@@ -141,6 +143,22 @@ TEST_F(DynamicDisksTest, AGroupThatIsNotNamedInTheRegistryIsForeign) {
   EXPECT_EQ(disk.freeBytes, 0);
   EXPECT_TRUE(disk.dgid);
   EXPECT_EQ(Uninitialize(disk).result, LDM_E_DISK_OTHER_DG);
+}
+
+// A client's Refresh reads the databases anew; what the server does by itself goes by the transaction.
+TEST_F(DynamicDisksTest, ADatabaseThatChangedWithoutATransactionIsSeenWhenAClientAsks) {
+  ASSERT_EQ(MakeDynamic(0), 0);
+  const auto opened = OpenImage(folder / "a.img", {}, true);
+  ASSERT_TRUE(opened.has_value());
+  const auto member = ldm::OpenMember(**opened);
+  ASSERT_TRUE(member && *member);
+  const std::uint64_t slots = (*member)->RelativeOffset((*member)->Config().start) + ldm::kVmdbBytes;
+  ASSERT_TRUE((*opened)->Write(slots, Bytes(512, std::byte{0xEE})).has_value());
+  server->Refresh();
+  EXPECT_EQ(Disk().deviceState, DWORD{DEVICESTATE_HEALTHY});
+  RefreshReply reply;
+  ASSERT_EQ(client->Refresh(late_call, {}, reply), 0);
+  EXPECT_NE(Disk().deviceState, DWORD{DEVICESTATE_HEALTHY});
 }
 
 }  // namespace

@@ -250,6 +250,7 @@ HRESULT VolumeClient::RefreshDisks(bool rescan) {
       server_->Log("the buses could not be asked for devices: " + done.error().ToString());
     }
   }
+  server_->inventory().groups().Forget();
   server_->Refresh(operation);
   return 0;
 }
