@@ -62,9 +62,13 @@ void DynamicTest::StartSharedDynamic(std::size_t disks) {
   MakeDynamic(disks);
 }
 
-void DynamicTest::StartScenario(std::size_t disks) {
-  StartSharedWith(ScenarioKey(), BlankDisks(disks));
+void DynamicTest::StartSharedDynamic(std::size_t disks, const std::string& key) {
+  StartSharedWith(key, BlankDisks(disks));
   if (!lab().once.has_value()) MakeDynamic(disks);
+}
+
+void DynamicTest::StartScenario(std::size_t disks) {
+  StartSharedDynamic(disks, ScenarioKey());
 }
 
 void DynamicTest::MakeDynamic(std::size_t count) {
@@ -192,6 +196,10 @@ std::vector<harness::DynamicImage> DynamicTest::CopyImages(const std::vector<std
 }
 
 harness::DynamicLayout DynamicTest::GroupsOnDisk(const std::vector<std::size_t>& disks) {
+  return GroupImagesNow(disks).layout;
+}
+
+GroupImages DynamicTest::GroupImagesNow(const std::vector<std::size_t>& disks) {
   std::vector<std::shared_ptr<ImageCopy>> copies;
   const auto images = CopyImages(disks, copies);
   const auto observation = Need(harness::ObserveDynamic(images));
@@ -203,7 +211,7 @@ harness::DynamicLayout DynamicTest::GroupsOnDisk(const std::vector<std::size_t>&
     Need(Result<void>(Fail(ErrorKind::kSystem,
                            fmt::format("the readers disagree: {}", fmt::join(observation.dissents, "; ")))));
   }
-  return observation.layout;
+  return {observation.layout, std::move(copies)};
 }
 
 std::vector<std::string> DynamicTest::BrokenInvariants(const std::vector<std::size_t>& disks,

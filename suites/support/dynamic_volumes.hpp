@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -37,6 +38,12 @@ struct WatchedOperation {
   harness::DynamicLayout on_disk;                            ///< after the reply; empty without images
 };
 
+/// The groups on the disks, with copies of the disks to read the volumes' octets from.
+struct GroupImages {
+  harness::DynamicLayout layout;
+  std::vector<std::shared_ptr<ImageCopy>> copies;
+};
+
 class DynamicTest : public ConformanceTest {
  protected:
   /// Starts the target with blank disks and makes the first `dynamic` of them dynamic; MBR.
@@ -44,6 +51,9 @@ class DynamicTest : public ConformanceTest {
   void StartDynamic(std::size_t disks) { StartDynamic(disks, disks); }
   /// Dynamic disks without volumes, for tests that change nothing; shared as StartShared tells.
   void StartSharedDynamic(std::size_t disks);
+  /// The same for refusals that need more than blank disks: what the first test of `key` made there (Once)
+  /// stays as it is.
+  void StartSharedDynamic(std::size_t disks, const std::string& key);
   /// Dynamic disks for what the tests of this suite do Once.
   void StartScenario(std::size_t disks);
 
@@ -81,6 +91,7 @@ class DynamicTest : public ConformanceTest {
   /// What independent readers find on copies of those of the bed's disks (all, if empty) that are dynamic;
   /// undecided when they disagree.
   harness::DynamicLayout GroupsOnDisk(const std::vector<std::size_t>& disks = {});
+  GroupImages GroupImagesNow(const std::vector<std::size_t>& disks = {});
   /// The findings of the checker of the on-disk format's invariants.
   std::vector<std::string> BrokenInvariants(const std::vector<std::size_t>& disks,
                                             const harness::LdmCheckOptions& options = {});
