@@ -1,7 +1,7 @@
 // DeletePartition of IVolumeClient (3.2.4.4.1.6) and IVolumeClient3 (3.2.4.4.3.6).
 #include "harness/guest/guest.hpp"
-#include "suites/support/conformance_test.hpp"
 #include "suites/support/partition_layout.hpp"
+#include "suites/support/watched_operation.hpp"
 
 #include <algorithm>
 #include <functional>
@@ -14,53 +14,59 @@ using ::testing::Contains;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-class DeletePartition : public DiskKindTest {
+struct Deletion : WatchedDiskOperation {
+  REGION_INFO_EX victim;
+};
+
+class DeletePartition : public DiskOperationTest {
  protected:
-  void SetUp() override {
-    DiskKindTest::SetUp();
+  // Makes a partition at the start of the free space.
+  REGION_INFO_EX MakePartition() {
     const REGION_INFO_EX free = FreeRegion(session());
     std::int64_t length = free.length / 4;
     length -= length % (std::int64_t{8} * disk().bytesPerSector);
     const auto made = session().CreatePartition(Spec(free, REGION_PRIMARY, free.start, length));
-    ASSERT_THAT(made, Succeeds());
-    region_id_ = made->tinfo.storageId;
-  }
-  REGION_INFO_EX Victim() {
+    [&] { ASSERT_THAT(made, Succeeds()); }();
     for (const REGION_INFO_EX& region : RegionsNow(session())) {
-      if (region.id == region_id_) {
+      if (region.id == made->tinfo.storageId) {
         return region;
       }
     }
     ADD_FAILURE() << "the partition is gone";
     return {};
   }
-  LdmObjectId region_id_ = 0;
+  const Deletion& Deleted() {
+    return Once([this] {
+      Deletion seen;
+      seen.victim = MakePartition();
+      static_cast<WatchedDiskOperation&>(seen) =
+          WatchOnDisk([&] { return session().DeletePartition(SpecOf(seen.victim)); });
+      return seen;
+    });
+  }
+  // What the caller was told before the reply.
+  const std::vector<ReceivedObject>& Told() { return Deleted().notified.at(Asked()); }
 };
 
 // The partition's entry goes from the table; the others stay.
 TEST_P(DeletePartition, RemovesTheEntry) {
   Checks("DMRP-0665", "DMRP-0666", "DMRP-1570", "DMRP-0657");
-  const harness::DiskLayout before = LayoutOf();
-  const REGION_INFO_EX victim = Victim();
-  ASSERT_THAT(session().DeletePartition(SpecOf(victim)), Succeeds());
-  const harness::DiskLayout after = LayoutOf();
-  EXPECT_EQ(after.FindAt(static_cast<std::uint64_t>(victim.start)), nullptr) << ToText(after);
+  const auto [before, after] = TablesOf(Deleted());
+  EXPECT_EQ(after.FindAt(static_cast<std::uint64_t>(Deleted().victim.start)), nullptr) << ToText(after);
   EXPECT_EQ(after.partitions.size() + 1, before.partitions.size());
   EXPECT_THAT(Added(before, after), IsEmpty());
-  EXPECT_THAT(Disagreements(RegionsNow(session()), after), IsEmpty());
+  EXPECT_THAT(Disagreements(RegionsIn(Deleted().after), after), IsEmpty());
   EXPECT_THAT(after.problems, IsEmpty());
 }
 
 // tinfo: fresh id, final status, storageId 0 or the deleted region, the rest zero.
 TEST_P(DeletePartition, FillsTheTaskInfo) {
   Checks("DMRP-0667", "DMRP-0668", "DMRP-0556", "DMRP-0557", "DMRP-0558");
-  const auto reply = session().DeletePartition(SpecOf(Victim()));
-  ASSERT_THAT(reply, Succeeds());
-  const TASK_INFO& task = reply->tinfo;
+  const TASK_INFO& task = Deleted().tinfo;
   EXPECT_NE(task.id, 0);
   EXPECT_EQ(task.status, REQ_COMPLETED);
   EXPECT_EQ(task.error, 0);
-  EXPECT_TRUE(task.storageId == 0 || task.storageId == region_id_) << task.storageId;
+  EXPECT_TRUE(task.storageId == 0 || task.storageId == Deleted().victim.id) << task.storageId;
   EXPECT_EQ(task.createTime, 0);
   EXPECT_EQ(task.percentComplete, 0U);
   EXPECT_EQ(task.type, PROGRESS_UNKNOWN);
@@ -71,38 +77,29 @@ TEST_P(DeletePartition, FillsTheTaskInfo) {
 // deleted; each is notified before the reply.
 TEST_P(DeletePartition, ModifiesTheDiskObject) {
   Checks("DMRP-0669", "DMRP-0531");
-  const DISK_INFO_EX before = disk();
-  const REGION_SPEC spec = SpecOf(Victim());
-  const std::uint64_t mark = session().sink().Count();
-  ASSERT_THAT(session().DeletePartition(spec), Succeeds());
-  EXPECT_THAT(session().sink().Objects(mark),
-              Contains(Notifies(DMNOTIFY_DISK_INFO, LDMACTION_MODIFIED, before.id)));
-  EXPECT_GT(disk().lastKnownState, before.lastKnownState);
-  EXPECT_GT(disk().freeBytes, before.freeBytes);
+  const DISK_INFO_EX& before = DiskIn(Deleted().before);
+  const DISK_INFO_EX& after = DiskIn(Deleted().after);
+  EXPECT_THAT(Told(), Contains(Notifies(DMNOTIFY_DISK_INFO, LDMACTION_MODIFIED, before.id)));
+  EXPECT_GT(after.lastKnownState, before.lastKnownState);
+  EXPECT_GT(after.freeBytes, before.freeBytes);
 }
 
 TEST_P(DeletePartition, DeletesTheRegionObject) {
   Checks("DMRP-0670", "DMRP-0523", "DMRP-0530");
-  const REGION_SPEC spec = SpecOf(Victim());
-  const std::uint64_t mark = session().sink().Count();
-  ASSERT_THAT(session().DeletePartition(spec), Succeeds());
-  EXPECT_THAT(session().sink().Objects(mark),
-              Contains(Notifies(DMNOTIFY_REGION_INFO, LDMACTION_DELETED, region_id_)));
-  EXPECT_EQ(std::ranges::count(RegionsNow(session()), region_id_, &REGION_INFO_EX::id), 0);
+  EXPECT_THAT(Told(), Contains(Notifies(DMNOTIFY_REGION_INFO, LDMACTION_DELETED, Deleted().victim.id)));
+  EXPECT_EQ(std::ranges::count(RegionsIn(Deleted().after), Deleted().victim.id, &REGION_INFO_EX::id), 0);
 }
 
 TEST_P(DeletePartition, GivesTheSpaceBack) {
   Checks("DMRP-0671", third() ? "DMRP-0181" : "DMRP-0135");
-  const REGION_INFO_EX victim = Victim();
-  const std::uint64_t mark = session().sink().Count();
-  ASSERT_THAT(session().DeletePartition(SpecOf(victim)), Succeeds());
-  EXPECT_TRUE(std::ranges::any_of(session().sink().Objects(mark), [](const ReceivedObject& object) {
+  const REGION_INFO_EX& victim = Deleted().victim;
+  EXPECT_TRUE(std::ranges::any_of(Told(), [](const ReceivedObject& object) {
     return object.region && harness::IsFree(*object.region) &&
            (object.action == LDMACTION_CREATED || object.action == LDMACTION_MODIFIED);
   })) << "no notification about a free region";
   std::int64_t free = 0;
   bool covered = false;
-  for (const REGION_INFO_EX& region : RegionsNow(session())) {
+  for (const REGION_INFO_EX& region : RegionsIn(Deleted().after)) {
     if (!harness::IsFree(region)) {
       continue;
     }
@@ -111,40 +108,33 @@ TEST_P(DeletePartition, GivesTheSpaceBack) {
               (region.start <= victim.start && victim.start + victim.length <= region.start + region.length);
   }
   EXPECT_TRUE(covered) << "no free region covers the space of the partition";
-  EXPECT_EQ(disk().freeBytes, free);
+  EXPECT_EQ(DiskIn(Deleted().after).freeBytes, free);
 }
 
 TEST_P(DeletePartition, DeletesTheFileSystemObject) {
   Checks("DMRP-0673", "DMRP-0460");
-  const REGION_INFO_EX victim = Victim();
+  const REGION_INFO_EX& victim = Deleted().victim;
   if (victim.fsId == 0) {
     GTEST_SKIP() << "the partition has no file system object";
   }
-  const std::uint64_t mark = session().sink().Count();
-  ASSERT_THAT(session().DeletePartition(SpecOf(victim)), Succeeds());
-  EXPECT_THAT(session().sink().Objects(mark),
-              Contains(Notifies(DMNOTIFY_FS_INFO, LDMACTION_DELETED, victim.fsId)));
+  EXPECT_THAT(Told(), Contains(Notifies(DMNOTIFY_FS_INFO, LDMACTION_DELETED, victim.fsId)));
 }
 
 // A length greater than the region's is accepted; only a smaller one is refused.
 TEST_P(DeletePartition, AcceptsAGreaterLength) {
   Checks("DMRP-0662");
-  REGION_SPEC spec = SpecOf(Victim());
+  const REGION_INFO_EX victim = MakePartition();
+  REGION_SPEC spec = SpecOf(victim);
   spec.length += disk().bytesPerSector;
   EXPECT_THAT(session().DeletePartition(spec), Succeeds());
-  EXPECT_EQ(std::ranges::count(RegionsNow(session()), region_id_, &REGION_INFO_EX::id), 0);
+  EXPECT_EQ(std::ranges::count(RegionsNow(session()), victim.id, &REGION_INFO_EX::id), 0);
 }
 
 // What was created and deleted can be created again; the new region is another object.
 TEST_P(DeletePartition, NeverGivesTheIdentifierAgain) {
   Checks("DMRP-0490", "DMRP-0525");
-  ASSERT_THAT(session().DeletePartition(SpecOf(Victim())), Succeeds());
-  const REGION_INFO_EX free = FreeRegion(session());
-  std::int64_t length = free.length / 4;
-  length -= length % (std::int64_t{8} * disk().bytesPerSector);
-  const auto made = session().CreatePartition(Spec(free, REGION_PRIMARY, free.start, length));
-  ASSERT_THAT(made, Succeeds());
-  EXPECT_NE(made->tinfo.storageId, region_id_);
+  const LdmObjectId deleted = Deleted().victim.id;
+  EXPECT_NE(MakePartition().id, deleted);
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, DeletePartition,

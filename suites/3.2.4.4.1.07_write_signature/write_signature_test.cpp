@@ -1,6 +1,7 @@
 // IVolumeClient::WriteSignature (3.2.4.4.1.7).
-#include "suites/support/conformance_test.hpp"
+#include "suites/support/watched_operation.hpp"
 
+#include <algorithm>
 #include <functional>
 #include <limits>
 
@@ -11,21 +12,27 @@ using ::testing::Contains;
 using ::testing::IsEmpty;
 
 // The method is IVolumeClient's alone; clients of either revision can ask the object for it.
-class WriteSignature : public DiskKindTest {};
+class WriteSignature : public DiskOperationTest {
+ protected:
+  const WatchedDiskOperation& Written() {
+    return Once([this] {
+      const DISK_INFO_EX blank = disk();
+      return WatchOnDisk([&] { return session().WriteSignature(blank.id, blank.lastKnownState); });
+    });
+  }
+};
 
 // An MBR signature is written and the partition table initialized: empty, with a signature of its own.
 TEST_P(WriteSignature, WritesAnEmptyTableWithASignature) {
   Checks("DMRP-0680", "DMRP-0676", "DMRP-0681", third() ? "DMRP-0196" : "DMRP-0680");
-  ASSERT_EQ(LayoutOf().style, harness::TableStyle::kNone);
-  const DISK_INFO_EX blank = disk();
-  ASSERT_THAT(session().WriteSignature(blank.id, blank.lastKnownState), Succeeds());
-  const harness::DiskLayout layout = LayoutOf();
+  const auto [before, layout] = TablesOf(Written());
+  ASSERT_EQ(before.style, harness::TableStyle::kNone);
   EXPECT_EQ(layout.style, harness::TableStyle::kMbr);
   EXPECT_THAT(layout.partitions, IsEmpty());
   ASSERT_TRUE(layout.signature);
   EXPECT_NE(*layout.signature, 0U);
   if (third()) {
-    const DISK_INFO_EX after = disk();
+    const DISK_INFO_EX& after = DiskIn(Written().after);
     EXPECT_EQ(after.partitionStyle, PARTITIONSTYLE_MBR);
     ASSERT_TRUE(after.mbr);
     EXPECT_EQ(after.mbr->signature, *layout.signature);
@@ -34,31 +41,30 @@ TEST_P(WriteSignature, WritesAnEmptyTableWithASignature) {
 
 TEST_P(WriteSignature, FillsTheTaskInfo) {
   Checks("DMRP-0682", "DMRP-0683", "DMRP-0556", "DMRP-0557", "DMRP-0558");
-  const DISK_INFO_EX blank = disk();
-  const auto reply = session().WriteSignature(blank.id, blank.lastKnownState);
-  ASSERT_THAT(reply, Succeeds());
-  EXPECT_NE(reply->tinfo.id, 0);
-  EXPECT_EQ(reply->tinfo.status, REQ_COMPLETED);
-  EXPECT_EQ(reply->tinfo.error, 0);
-  EXPECT_EQ(reply->tinfo.createTime, 0);
-  EXPECT_EQ(reply->tinfo.percentComplete, 0U);
-  EXPECT_EQ(reply->tinfo.type, PROGRESS_UNKNOWN);
-  EXPECT_EQ(reply->tinfo.tflag, 0U);
+  const TASK_INFO& task = Written().tinfo;
+  EXPECT_NE(task.id, 0);
+  EXPECT_EQ(task.status, REQ_COMPLETED);
+  EXPECT_EQ(task.error, 0);
+  EXPECT_EQ(task.createTime, 0);
+  EXPECT_EQ(task.percentComplete, 0U);
+  EXPECT_EQ(task.type, PROGRESS_UNKNOWN);
+  EXPECT_EQ(task.tflag, 0U);
 }
 
 // The disk object is modified for its changed status: it had no signature, and now space for partitions.
 TEST_P(WriteSignature, ModifiesTheDiskObject) {
   Checks("DMRP-0684", third() ? "DMRP-0188" : "DMRP-0142", "DMRP-0531");
-  const DISK_INFO_EX blank = disk();
+  const DISK_INFO_EX& blank = DiskIn(Written().before);
   EXPECT_NE(blank.deviceState & DEVICESTATE_NOSIG, 0U) << "a disk without signature says so";
-  const std::uint64_t mark = session().sink().Count();
-  ASSERT_THAT(session().WriteSignature(blank.id, blank.lastKnownState), Succeeds());
-  EXPECT_THAT(session().sink().Objects(mark),
+  EXPECT_THAT(Written().notified.at(Asked()),
               Contains(Notifies(DMNOTIFY_DISK_INFO, LDMACTION_MODIFIED, blank.id)));
-  const DISK_INFO_EX after = disk();
+  const DISK_INFO_EX& after = DiskIn(Written().after);
   EXPECT_GT(after.lastKnownState, blank.lastKnownState);
   EXPECT_EQ(after.deviceState & DEVICESTATE_NOSIG, 0U);
-  EXPECT_GT(FreeRegion(session()).length, after.length / 2);
+  const auto& regions = RegionsIn(Written().after);
+  const auto free = std::ranges::find(regions, REGION_FREE, &REGION_INFO_EX::regionType);
+  ASSERT_NE(free, regions.end());
+  EXPECT_GT(free->length, after.length / 2);
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, WriteSignature,

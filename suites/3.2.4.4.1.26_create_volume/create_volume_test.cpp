@@ -33,7 +33,7 @@ class CreateVolume : public DynamicTest, public ::testing::WithParamInterface<Ca
   [[nodiscard]] static bool Redundant() {
     return shape().layout == VOLUMELAYOUT_MIRROR || shape().layout == VOLUMELAYOUT_RAID5;
   }
-  const WatchedOperation& Created() {
+  const WatchedDynamicOperation& Created() {
     return Once([this] {
       const CreateVolumeRequest request = RequestFor(session(), shape());
       return Watch(session(), [&] { return DynamicTest::CreateVolume(session(), request); });
@@ -147,8 +147,9 @@ TEST_P(CreateVolume, CreatesTheRegionObjects) {
 // What was free there is less by what the members take; the disks say so.
 TEST_P(CreateVolume, TakesTheSpaceFromTheDisks) {
   Checks("DMRP-0944", "DMRP-0946", "DMRP-0531");
-  const auto& [tinfo, before, after, marks, notified, on_disk] = Created();
-  const auto& told = notified.at(Asked());
+  const StorageView& before = Created().before;
+  const StorageView& after = Created().after;
+  const auto& told = Created().notified.at(Asked());
   for (const auto& [index, length] : shape().members) {
     const LdmObjectId disk = lab().DiskId(index);
     EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_DISK_INFO, LDMACTION_MODIFIED, disk)));

@@ -22,7 +22,7 @@ class DeleteVolume : public DynamicTest, public ::testing::WithParamInterface<Ca
   Session& session() { return SessionOf(Asked()); }
   [[nodiscard]] static Revision Asked() { return std::get<0>(GetParam()); }
   // The only volume goes.
-  const WatchedOperation& Deleted() {
+  const WatchedDynamicOperation& Deleted() {
     return Once([this] {
       const VOLUME_INFO volume = Make(session(), std::get<1>(GetParam()));
       return Watch(session(),
@@ -57,10 +57,11 @@ TEST_P(DeleteVolume, SendsTheCompletionNotification) {
 // Volume and regions leave the list; the disks are modified; the space is free again.
 TEST_P(DeleteVolume, DeletesTheObjects) {
   Checks("DMRP-1037", "DMRP-1038", "DMRP-1039", "DMRP-1040", "DMRP-0530");
-  const auto& [tinfo, before, after, marks, notified, on_disk] = Deleted();
+  const StorageView& before = Deleted().before;
+  const StorageView& after = Deleted().after;
   const std::vector<REGION_INFO_EX> members = before.RegionsOfVolume(VolumeId());
   ASSERT_FALSE(members.empty());
-  const auto& told = notified.at(Asked());
+  const auto& told = Deleted().notified.at(Asked());
   EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_VOLUME_INFO, LDMACTION_DELETED, VolumeId())));
   EXPECT_EQ(after.FindVolume(VolumeId()), nullptr);
   for (const REGION_INFO_EX& region : members) {

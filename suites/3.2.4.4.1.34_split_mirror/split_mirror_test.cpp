@@ -43,7 +43,7 @@ class SplitMirrorTest : public VolumeDataTest {
   }
 };
 
-struct SplitOperation : WatchedOperation {
+struct SplitOperation : WatchedDynamicOperation {
   VOLUME_INFO mirror;                 ///< before
   LdmObjectId disk = 0;               ///< that the half lies on
   char16_t kept_letter = 0;           ///< of the mirror
@@ -85,7 +85,7 @@ class SplitMirror : public SplitMirrorTest, public ::testing::WithParamInterface
       request.letter = seen.asked_letter = free.letter;
       request.letterLastKnownState = free.lastKnownState;
     }
-    static_cast<WatchedOperation&>(seen) = Watch(session(), [&] { return Split(session(), request); });
+    static_cast<WatchedDynamicOperation&>(seen) = Watch(session(), [&] { return Split(session(), request); });
     for (const VOLUME_INFO& volume : *seen.after.volumes) {
       if (volume.id != seen.mirror.id) seen.made = volume.id;
     }

@@ -17,17 +17,33 @@ struct Case {
   PARTITIONSTYLE style = PARTITIONSTYLE_MBR;
 };
 
+struct Initialization : WatchedDynamicOperation {
+  std::optional<harness::DiskLayout> table;  ///< after the reply; none without images
+  std::vector<std::string> broken;           ///< invariants of the on-disk format, after the reply
+};
+
 class InitializeDisk : public DynamicTest, public ::testing::WithParamInterface<Case> {
  protected:
-  void SetUp() override { Start({GetParam().kind}); }
+  void SetUp() override { StartShared(ScenarioKey(), {GetParam().kind}); }
   Session& session() { return SessionOf(GetParam().revision); }
   [[nodiscard]] bool first() const { return GetParam().revision == Revision::kIVolumeClient; }
   [[nodiscard]] bool gpt() const { return GetParam().style == PARTITIONSTYLE_GPT; }
-  // Makes disk 0 dynamic.
-  Outcome<InitializeDiskReply> Initialize() {
-    const DISK_INFO_EX disk = DiskNow(session());
-    return DynamicTest::InitializeDisk(session(), disk.id, disk.lastKnownState, GetParam().style);
+  // Disk 0 becomes dynamic.
+  const Initialization& Initialized() {
+    return Once([this] {
+      const DISK_INFO_EX disk = DiskNow(session());
+      Initialization seen;
+      static_cast<WatchedDynamicOperation&>(seen) = Watch(session(), [&] {
+        return DynamicTest::InitializeDisk(session(), disk.id, disk.lastKnownState, GetParam().style);
+      });
+      if (target().Can("images")) {
+        seen.table = LayoutOf();
+        seen.broken = BrokenInvariants({0});
+      }
+      return seen;
+    });
   }
+  const std::vector<ReceivedObject>& Told() { return Initialized().notified.at(GetParam().revision); }
 };
 
 // The disk gets an empty partition table of the style and a signature, and is converted: independent readers
@@ -39,14 +55,14 @@ TEST_P(InitializeDisk, ConvertsTheDisk) {
     Checks("DMRP-1708", "DMRP-1709", "DMRP-1713", gpt() ? "DMRP-1715" : "DMRP-1714", "DMRP-1716", "DMRP-1717",
            "DMRP-1719");
   }
-  ASSERT_THAT(Initialize(), Succeeds());
-  const harness::DynamicLayout found = GroupsOnDisk();
+  NeedsCapability("images");
+  const harness::DynamicLayout& found = Initialized().on_disk;
   EXPECT_THAT(found.problems, IsEmpty());
   ASSERT_THAT(found.groups, SizeIs(1));
   EXPECT_THAT(found.groups[0].disks, SizeIs(1));
   EXPECT_THAT(found.groups[0].volumes, IsEmpty());
-  EXPECT_THAT(BrokenInvariants({0}), IsEmpty());
-  const harness::DiskLayout layout = LayoutOf();
+  EXPECT_THAT(Initialized().broken, IsEmpty());
+  const harness::DiskLayout& layout = Initialized().table.value();
   EXPECT_EQ(layout.style, gpt() ? harness::TableStyle::kGpt : harness::TableStyle::kMbr);
   if (gpt()) {
     ASSERT_TRUE(layout.disk_guid);
@@ -59,17 +75,12 @@ TEST_P(InitializeDisk, ConvertsTheDisk) {
 
 TEST_P(InitializeDisk, FillsTheTaskInfo) {
   Checks(first() ? "DMRP-1116" : "DMRP-1718", "DMRP-0556", "DMRP-0557", "DMRP-0558");
-  const auto reply = Initialize();
-  ASSERT_THAT(reply, Succeeds());
-  ExpectCompleted(reply->tinfo);
+  ExpectCompleted(Initialized().tinfo);
 }
 
 TEST_P(InitializeDisk, SendsTheCompletionNotification) {
   Checks(first() ? "DMRP-1118" : "DMRP-1720", "DMRP-0561", "DMRP-0563", "DMRP-0564");
-  const std::uint64_t mark = session().sink().Count();
-  const auto reply = Initialize();
-  ASSERT_THAT(reply, Succeeds());
-  ExpectCompletion(session(), reply->tinfo, mark);
+  ExpectCompletion(session(), Initialized().tinfo, Initialized().marks.at(GetParam().revision));
 }
 
 // The disk is the same object, of another type and in a group that bears the name and identifier on disk.
@@ -79,23 +90,22 @@ TEST_P(InitializeDisk, ModifiesTheDiskObject) {
   } else {
     Checks("DMRP-1721", "DMRP-0531", "DMRP-0211", "DMRP-0213");
   }
-  const DISK_INFO_EX before = DiskNow(session());
-  const std::uint64_t mark = session().sink().Count();
-  ASSERT_THAT(Initialize(), Succeeds());
-  EXPECT_THAT(session().sink().Objects(mark),
-              Contains(Notifies(DMNOTIFY_DISK_INFO, LDMACTION_MODIFIED, before.id)));
-  const DISK_INFO_EX after = DiskNow(session());
-  EXPECT_EQ(after.id, before.id);
+  NeedsCapability("images");
+  const LdmObjectId id = lab().DiskId(0);
+  EXPECT_THAT(Told(), Contains(Notifies(DMNOTIFY_DISK_INFO, LDMACTION_MODIFIED, id)));
+  ASSERT_NE(Initialized().after.FindDisk(id), nullptr) << "the disk is another object";
+  const DISK_INFO_EX& before = *Initialized().before.FindDisk(id);
+  const DISK_INFO_EX& after = *Initialized().after.FindDisk(id);
   EXPECT_GT(after.lastKnownState, before.lastKnownState);
   EXPECT_EQ(after.deviceType, static_cast<DWORD>(DEVICETYPE_VM));
   EXPECT_EQ(after.deviceState & (DEVICESTATE_NOSIG | DEVICESTATE_UNCLAIMED | DEVICESTATE_MISSING), 0U);
-  const harness::DynamicLayout found = GroupsOnDisk();
+  const harness::DynamicLayout& found = Initialized().on_disk;
   ASSERT_THAT(found.groups, SizeIs(1));
   EXPECT_EQ(harness::Text(after.dgName), found.groups[0].name);
   ASSERT_TRUE(after.dgid);
-  std::string id(reinterpret_cast<const char*>(after.dgid->data()), after.dgid->size());
-  if (id.ends_with('\0')) id.pop_back();
-  EXPECT_EQ(id, found.groups[0].guid.ToString());
+  std::string group(reinterpret_cast<const char*>(after.dgid->data()), after.dgid->size());
+  if (group.ends_with('\0')) group.pop_back();
+  EXPECT_EQ(group, found.groups[0].guid.ToString());
 }
 
 // What was free on the uninitialized disk is gone, what is free on the dynamic one is new; together with the
@@ -106,11 +116,10 @@ TEST_P(InitializeDisk, ReplacesTheRegionObjects) {
   } else {
     Checks("DMRP-1722", "DMRP-1723", "DMRP-0529", "DMRP-0530");
   }
-  const std::vector<REGION_INFO_EX> before = RegionsNow(session());
-  const std::uint64_t mark = session().sink().Count();
-  ASSERT_THAT(Initialize(), Succeeds());
-  const auto told = session().sink().Objects(mark);
-  const std::vector<REGION_INFO_EX> after = RegionsNow(session());
+  NeedsCapability("images");
+  const auto& told = Told();
+  const std::vector<REGION_INFO_EX>& before = Initialized().before.RegionsOf(lab().DiskId(0));
+  const std::vector<REGION_INFO_EX>& after = Initialized().after.RegionsOf(lab().DiskId(0));
   for (const REGION_INFO_EX& region : before) {
     EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_REGION_INFO, LDMACTION_DELETED, region.id)));
     for (const REGION_INFO_EX& now : after) EXPECT_NE(now.id, region.id);
@@ -120,7 +129,7 @@ TEST_P(InitializeDisk, ReplacesTheRegionObjects) {
     EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_REGION_INFO, LDMACTION_CREATED, region.id)));
     if (harness::IsFree(region)) free += region.length;
   }
-  const harness::DynamicLayout found = GroupsOnDisk();
+  const harness::DynamicLayout& found = Initialized().on_disk;
   ASSERT_THAT(found.groups, SizeIs(1));
   EXPECT_GT(free, 0);
   EXPECT_LE(free, static_cast<std::int64_t>(found.groups[0].disks.at(0).data_length));

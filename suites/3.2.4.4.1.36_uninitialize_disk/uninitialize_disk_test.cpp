@@ -2,6 +2,7 @@
 #include "suites/support/dynamic_volumes.hpp"
 
 #include <limits>
+#include <optional>
 
 namespace dmrp::suites {
 namespace {
@@ -9,6 +10,10 @@ namespace {
 using ::testing::Contains;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
+
+struct Uninitialization : WatchedDynamicOperation {
+  std::optional<harness::DiskLayout> table;  ///< when the work is done; none without images
+};
 
 class UninitializeDisk : public DynamicTest, public ::testing::WithParamInterface<Revision> {
  protected:
@@ -26,15 +31,25 @@ class UninitializeDisk : public DynamicTest, public ::testing::WithParamInterfac
     }
     return reply;
   }
+  // The only disk of its group becomes basic.
+  const Uninitialization& Uninitialized() {
+    StartScenario(1);
+    return Once([this] {
+      Uninitialization seen;
+      static_cast<WatchedDynamicOperation&>(seen) = Watch(session(), [&] { return Uninitialize(); });
+      if (target().Can("images")) seen.table = LayoutOf();
+      return seen;
+    });
+  }
 };
 
 // No dynamic structure is left that a reader would find, and the table is an empty one of a basic disk.
 TEST_P(UninitializeDisk, ConvertsTheDisk) {
   Checks("DMRP-1123", "DMRP-1128", "DMRP-1129", "DMRP-1131", "DMRP-1725", "DMRP-1726");
-  StartDynamic(1);
-  ASSERT_THAT(Uninitialize(), Succeeds());
-  EXPECT_THAT(GroupsOnDisk().groups, IsEmpty());
-  const harness::DiskLayout layout = LayoutOf();
+  NeedsCapability("images");
+  const Uninitialization& seen = Uninitialized();
+  EXPECT_THAT(seen.on_disk.groups, IsEmpty());
+  const harness::DiskLayout& layout = seen.table.value();
   EXPECT_THAT(layout.problems, IsEmpty());
   EXPECT_THAT(layout.partitions, IsEmpty());
   ASSERT_TRUE(layout.signature);
@@ -55,27 +70,22 @@ TEST_P(UninitializeDisk, TakesTheDiskOutOfItsGroup) {
 // The reply says that the work goes on, or that it is done; the completion notification comes in any case.
 TEST_P(UninitializeDisk, FillsTheTaskInfo) {
   Checks("DMRP-1130", "DMRP-1132");
-  StartDynamic(1);
-  const auto reply = Uninitialize();
-  ASSERT_THAT(reply, Succeeds());
-  EXPECT_NE(reply->tinfo.id, 0);
-  EXPECT_TRUE(reply->tinfo.status == REQ_STARTED || reply->tinfo.status == REQ_COMPLETED)
-      << static_cast<int>(reply->tinfo.status);
-  EXPECT_EQ(reply->tinfo.error, 0);
-  EXPECT_EQ(reply->tinfo.createTime, 0);
-  EXPECT_EQ(reply->tinfo.tflag, 0U);
+  const TASK_INFO& task = Uninitialized().tinfo;
+  EXPECT_NE(task.id, 0);
+  EXPECT_TRUE(task.status == REQ_STARTED || task.status == REQ_COMPLETED) << static_cast<int>(task.status);
+  EXPECT_EQ(task.error, 0);
+  EXPECT_EQ(task.createTime, 0);
+  EXPECT_EQ(task.tflag, 0U);
 }
 
 TEST_P(UninitializeDisk, ModifiesTheDiskObject) {
   Checks("DMRP-1134", "DMRP-0531");
-  StartDynamic(1);
-  const DISK_INFO_EX before = DiskNow(session());
-  const std::uint64_t mark = session().sink().Count();
-  ASSERT_THAT(Uninitialize(), Succeeds());
-  EXPECT_THAT(session().sink().Objects(mark),
-              Contains(Notifies(DMNOTIFY_DISK_INFO, LDMACTION_MODIFIED, before.id)));
-  const DISK_INFO_EX after = DiskNow(session());
-  EXPECT_EQ(after.id, before.id);
+  const Uninitialization& seen = Uninitialized();
+  const LdmObjectId id = lab().DiskId(0);
+  EXPECT_THAT(seen.notified.at(GetParam()), Contains(Notifies(DMNOTIFY_DISK_INFO, LDMACTION_MODIFIED, id)));
+  ASSERT_NE(seen.after.FindDisk(id), nullptr) << "the disk is another object";
+  const DISK_INFO_EX& before = *seen.before.FindDisk(id);
+  const DISK_INFO_EX& after = *seen.after.FindDisk(id);
   EXPECT_GT(after.lastKnownState, before.lastKnownState);
   EXPECT_NE(after.deviceType, static_cast<DWORD>(DEVICETYPE_VM));
   EXPECT_EQ(harness::Text(after.dgName), "");
@@ -83,13 +93,11 @@ TEST_P(UninitializeDisk, ModifiesTheDiskObject) {
 
 TEST_P(UninitializeDisk, ReplacesTheRegionObjects) {
   Checks("DMRP-1135", "DMRP-1136", "DMRP-0529", "DMRP-0530");
-  StartDynamic(1);
-  const std::vector<REGION_INFO_EX> before = RegionsNow(session());
+  const Uninitialization& seen = Uninitialized();
+  const auto& told = seen.notified.at(GetParam());
+  const std::vector<REGION_INFO_EX>& before = seen.before.RegionsOf(lab().DiskId(0));
   ASSERT_FALSE(before.empty());
-  const std::uint64_t mark = session().sink().Count();
-  ASSERT_THAT(Uninitialize(), Succeeds());
-  const auto told = session().sink().Objects(mark);
-  const std::vector<REGION_INFO_EX> after = RegionsNow(session());
+  const std::vector<REGION_INFO_EX>& after = seen.after.RegionsOf(lab().DiskId(0));
   for (const REGION_INFO_EX& region : before) {
     EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_REGION_INFO, LDMACTION_DELETED, region.id)));
   }
@@ -112,7 +120,7 @@ TEST_P(UninitializeDisk, RefusesADiskThatIsNotEmpty) {
 
 TEST_P(UninitializeDisk, RefusesWhatIsNoDiskOrAStaleState) {
   Checks("DMRP-1123", "DMRP-1124", "DMRP-1127", "DMRP-0495");
-  StartDynamic(1);
+  StartSharedDynamic(1);
   const Observation before = ObserveAll(session());
   const DISK_INFO_EX disk = DiskNow(session());
   for (const LdmObjectId id :

@@ -224,23 +224,6 @@ std::vector<std::string> DynamicTest::BrokenInvariants(const std::vector<std::si
   return texts;
 }
 
-WatchedOperation DynamicTest::BeforeOperation(Session& session) {
-  WatchedOperation seen;
-  seen.before = Need(session.View());
-  for (const Revision revision : {Revision::kIVolumeClient, Revision::kIVolumeClient3}) {
-    seen.marks[revision] = SessionOf(revision).sink().Count();
-  }
-  return seen;
-}
-
-void DynamicTest::AfterOperation(Session& session, WatchedOperation& seen) {
-  for (const auto& [revision, mark] : seen.marks) {
-    seen.notified[revision] = SessionOf(revision).sink().Objects(mark);
-  }
-  if (target().Can("images")) seen.on_disk = GroupsOnDisk();
-  seen.after = Need(session.View());
-}
-
 void DynamicTest::ExpectCompletion(Session& session, const TASK_INFO& tinfo, std::uint64_t mark) {
   const auto told = session.sink().WaitFor(
       [&](const ReceivedObject& object) {
@@ -252,16 +235,6 @@ void DynamicTest::ExpectCompletion(Session& session, const TASK_INFO& tinfo, std
   EXPECT_EQ(told->action, LDMACTION_MODIFIED);
   EXPECT_EQ(told->task->status, tinfo.error < 0 ? REQ_FAILED : REQ_COMPLETED);
   EXPECT_EQ(told->task->error, tinfo.error);
-}
-
-void DynamicTest::ExpectCompleted(const TASK_INFO& tinfo) {
-  EXPECT_NE(tinfo.id, 0);
-  EXPECT_EQ(tinfo.status, REQ_COMPLETED);
-  EXPECT_EQ(tinfo.error, 0);
-  EXPECT_EQ(tinfo.createTime, 0);
-  EXPECT_EQ(tinfo.clientID, 0);
-  EXPECT_EQ(tinfo.percentComplete, 0U);
-  EXPECT_EQ(tinfo.tflag, 0U);
 }
 
 }  // namespace dmrp::suites

@@ -3,10 +3,9 @@
 #pragma once
 
 #include "harness/layout/dynamic_layout.hpp"
-#include "suites/support/conformance_test.hpp"
+#include "suites/support/watched_operation.hpp"
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,20 +27,15 @@ struct VolumeShape {
 /// One shape of each layout that needs at most three disks.
 std::vector<VolumeShape> ShapesOfEachLayout();
 
-/// An operation that succeeded, with what there was to see right before the call and right after its reply.
-struct WatchedOperation {
-  TASK_INFO tinfo{};
-  StorageView before;
-  StorageView after;
-  std::map<Revision, std::uint64_t> marks;                   ///< of each revision's session, before the call
-  std::map<Revision, std::vector<ReceivedObject>> notified;  ///< by each revision, before the reply
-  harness::DynamicLayout on_disk;                            ///< after the reply; empty without images
-};
-
 /// The groups on the disks, with copies of the disks to read the volumes' octets from.
 struct GroupImages {
   harness::DynamicLayout layout;
   std::vector<std::shared_ptr<ImageCopy>> copies;
+};
+
+/// An operation with the groups that were on the disks right after its reply; none without images.
+struct WatchedDynamicOperation : WatchedOperation {
+  harness::DynamicLayout on_disk;
 };
 
 class DynamicTest : public ConformanceTest {
@@ -66,15 +60,13 @@ class DynamicTest : public ConformanceTest {
   Outcome<DeleteVolumeReply> DeleteVolume(Session& session, LdmObjectId volume, std::int64_t state,
                                           bool force = false);
 
-  /// Does an operation, with clients of both revisions there. `act` gives the Outcome of its call; when that
-  /// fails, so does the test.
+  /// Does an operation as suites::Watch tells, with a look at the groups on the disks.
   template <typename Act>
-  WatchedOperation Watch(Session& session, Act act) {
-    WatchedOperation seen = BeforeOperation(session);
-    const auto reply = act();
-    [&] { ASSERT_THAT(reply, Succeeds()); }();
-    seen.tinfo = reply->tinfo;
-    AfterOperation(session, seen);
+  WatchedDynamicOperation Watch(Session& session, Act act) {
+    WatchedDynamicOperation seen;
+    static_cast<WatchedOperation&>(seen) = Need(suites::Watch(lab(), session, std::move(act), [&] {
+      if (target().Can("images")) seen.on_disk = GroupsOnDisk();
+    }));
     return seen;
   }
 
@@ -99,12 +91,8 @@ class DynamicTest : public ConformanceTest {
   /// Waits for the completion notification that has to come after the reply (3.2.4.3), and says whether it
   /// came with the values of a finished task.
   void ExpectCompletion(Session& session, const TASK_INFO& tinfo, std::uint64_t mark);
-  /// The TASK_INFO of a synchronous method that succeeded.
-  static void ExpectCompleted(const TASK_INFO& tinfo);
 
  private:
-  WatchedOperation BeforeOperation(Session& session);
-  void AfterOperation(Session& session, WatchedOperation& seen);
   /// Makes those of the first disks dynamic that are not.
   void MakeDynamic(std::size_t count);
   std::vector<harness::DynamicImage> CopyImages(const std::vector<std::size_t>& disks,

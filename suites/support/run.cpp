@@ -13,7 +13,7 @@ namespace dmrp::suites {
 namespace {
 // GoogleTest runs one test with all of its parameters before the next: as many labs as a suite has parameters
 // have to be kept for each to be used again. A guest takes some hundred mebibytes of memory.
-constexpr std::size_t kMostSharedLabs = 10;
+constexpr std::size_t kMostSharedLabs = 16;
 
 Run* current = nullptr;
 
