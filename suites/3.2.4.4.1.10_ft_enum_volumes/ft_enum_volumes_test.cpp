@@ -32,7 +32,7 @@ class FtEnumVolumes : public FtTest, public ::testing::WithParamInterface<Revisi
 TEST_P(FtEnumVolumes, ListsEverySetAsItIs) {
   Checks("DMRP-0708", "DMRP-0711", "DMRP-0712", "DMRP-0713", "DMRP-0714", "DMRP-0715", "DMRP-0716",
          "DMRP-1589", "DMRP-1590", "DMRP-0484");
-  StartSets(kAllTypes);
+  StartSharedSets(kAllTypes);
   const auto reply = session().FTEnumVolumes();
   ASSERT_THAT(reply, Succeeds());
   const auto& sets = reply->ftVolumeList;
@@ -56,7 +56,7 @@ TEST_P(FtEnumVolumes, ListsEverySetAsItIs) {
 // What comes in as volumeCount means nothing, and looking changes nothing.
 TEST_P(FtEnumVolumes, IgnoresTheCountAndChangesNothing) {
   Checks("DMRP-0717", "DMRP-0715", "DMRP-0521");
-  StartSets(kAllTypes);
+  StartSharedSets(kAllTypes);
   const Observation before = ObserveAll(session());
   for (const std::uint32_t count : {0U, 1U, 0xFFFFFFFFU}) {
     const auto reply = session().FTEnumVolumes(count);
@@ -69,7 +69,7 @@ TEST_P(FtEnumVolumes, IgnoresTheCountAndChangesNothing) {
 // A set that lost a member goes on without it; one that has no redundancy fails.
 TEST_P(FtEnumVolumes, TellsWhatAMissingDiskDoesToTheSets) {
   Checks("DMRP-0711", "DMRP-0713");
-  StartSets(
+  StartSharedSets(
       R"({"disks": [{"name": "a", "size": "40M"}, {"name": "b", "size": "48M"}, {"name": "c", "size": "56M", "absent": true}],
 "sets": [{"type": "parity", "filesystem": "fat", "members": [{"disk": "a", "size": "8M"}, {"disk": "b", "size": "8M"}, {"disk": "c", "size": "8M"}]},
 {"type": "stripe", "members": [{"disk": "a", "size": "4M"}, {"disk": "c", "size": "4M"}]}]})");

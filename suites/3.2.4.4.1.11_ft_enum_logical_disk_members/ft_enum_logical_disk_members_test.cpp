@@ -19,7 +19,7 @@ class FtEnumMembers : public FtTest, public ::testing::WithParamInterface<Revisi
 TEST_P(FtEnumMembers, ListsTheRegionsOfTheSet) {
   Checks("DMRP-0719", "DMRP-0723", "DMRP-0724", "DMRP-0725", "DMRP-0726", "DMRP-0727", "DMRP-0728",
          "DMRP-1591", "DMRP-1592");
-  StartSets(ParityOf());
+  StartSharedSets(ParityOf());
   const VOLUME_INFO set = SetNow(session());
   std::vector<LdmObjectId> expected;
   for (const harness::FtMadeMember& member : made().sets[0].members) {
@@ -42,7 +42,7 @@ TEST_P(FtEnumMembers, ListsTheRegionsOfTheSet) {
 
 TEST_P(FtEnumMembers, RefusesWhatIsNoSetAndChangesNothing) {
   Checks("DMRP-0720", "DMRP-0722", "DMRP-0719", "DMRP-0729", "DMRP-1591");
-  StartSets(MirrorOf());
+  StartSharedSets(MirrorOf());
   const Observation before = ObserveAll(session());
   const LdmObjectId region = PartitionsNow(session(), "a").at(0).id;
   for (const LdmObjectId id :

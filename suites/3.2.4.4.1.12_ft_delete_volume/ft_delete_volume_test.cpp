@@ -70,7 +70,7 @@ TEST_P(FtDelete, OfASetInUseNeedsForce) {
 
 TEST_P(FtDelete, RefusesWhatIsNoSetOrAStaleState) {
   Checks("DMRP-0732", "DMRP-0734", "DMRP-0731", "DMRP-0495", "DMRP-1593");
-  StartSets(MirrorOf());
+  StartSharedSets(MirrorOf());
   const VOLUME_INFO set = SetNow(session());
   const Observation before = ObserveAll(session());
   const LdmObjectId region = PartitionsNow(session(), "a").at(0).id;

@@ -79,7 +79,7 @@ TEST_P(FtBreak, OfAMirrorInUseNeedsForce) {
 
 TEST_P(FtBreak, RefusesOtherSetsAndStaleStates) {
   Checks("DMRP-0747", "DMRP-0749", "DMRP-0746", "DMRP-0495", "DMRP-1596");
-  StartSets(ParityOf());
+  StartSharedSets(ParityOf());
   const VOLUME_INFO set = SetNow(session());
   const Observation before = ObserveAll(session());
   EXPECT_THAT(Break(session(), set.id, set.lastKnownState), Refused()) << "a RAID-5 set";
@@ -91,7 +91,7 @@ TEST_P(FtBreak, RefusesOtherSetsAndStaleStates) {
 
 TEST_P(FtBreak, RefusesAStaleState) {
   Checks("DMRP-0747", "DMRP-0749", "DMRP-0495");
-  StartSets(MirrorOf());
+  StartSharedSets(MirrorOf());
   const VOLUME_INFO set = SetNow(session());
   const Observation before = ObserveAll(session());
   for (const std::int64_t state : {set.lastKnownState - 1, set.lastKnownState + 1}) {

@@ -86,7 +86,7 @@ TEST_P(FtResync, BringsAMemberUpToDateThatWasAway) {
 // A member whose disk is away cannot be rebuilt.
 TEST_P(FtResync, FailsWithoutTheMember) {
   Checks("DMRP-0763", "DMRP-0769", "DMRP-1599", "DMRP-0768", "DMRP-0770");
-  StartSets(MirrorOf("", R"("state": "orphaned")", "", R"("absent": true)"));
+  StartSharedSets(MirrorOf("", R"("state": "orphaned")", "", R"("absent": true)"));
   const auto reply = Begin();
   ASSERT_THAT(reply, Refused());
   ExpectFailed(reply->tinfo, reply->result);
@@ -95,7 +95,7 @@ TEST_P(FtResync, FailsWithoutTheMember) {
 
 TEST_P(FtResync, RefusesWhatIsNoSuchSetOrAStaleState) {
   Checks("DMRP-0764", "DMRP-0766", "DMRP-0763", "DMRP-0495", "DMRP-1599");
-  StartSets(MirrorOf());
+  StartSharedSets(MirrorOf());
   const VOLUME_INFO set = SetNow(session());
   const Observation before = ObserveAll(session());
   const LdmObjectId region = PartitionsNow(session(), "a").at(0).id;
@@ -111,7 +111,7 @@ TEST_P(FtResync, RefusesWhatIsNoSuchSetOrAStaleState) {
 
 TEST_P(FtResync, RefusesASetOfAnotherType) {
   Checks("DMRP-0764", "DMRP-0766", "DMRP-0763", "DMRP-0495", "DMRP-1599");
-  StartSets(ParityOf());
+  StartSharedSets(ParityOf());
   const Observation before = ObserveAll(session());
   EXPECT_THAT(Begin(), Refused());
   EXPECT_THAT(ObserveAll(session()), Unchanged(before));

@@ -55,7 +55,7 @@ TEST_P(FtRegenerate, MakesTheRedundantDataAnew) {
 // A member whose disk is away cannot be rebuilt.
 TEST_P(FtRegenerate, FailsWithoutTheMember) {
   Checks("DMRP-0771", "DMRP-0777", "DMRP-1601", "DMRP-0776", "DMRP-0778");
-  StartSets(ParityOf("", R"("state": "orphaned")", "", R"("absent": true)"));
+  StartSharedSets(ParityOf("", R"("state": "orphaned")", "", R"("absent": true)"));
   const auto reply = Begin();
   ASSERT_THAT(reply, Refused());
   ExpectFailed(reply->tinfo, reply->result);
@@ -64,7 +64,7 @@ TEST_P(FtRegenerate, FailsWithoutTheMember) {
 
 TEST_P(FtRegenerate, RefusesWhatIsNoSuchSetOrAStaleState) {
   Checks("DMRP-0772", "DMRP-0774", "DMRP-0771", "DMRP-0495", "DMRP-1601");
-  StartSets(ParityOf());
+  StartSharedSets(ParityOf());
   const VOLUME_INFO set = SetNow(session());
   const Observation before = ObserveAll(session());
   const LdmObjectId region = PartitionsNow(session(), "a").at(0).id;
@@ -80,7 +80,7 @@ TEST_P(FtRegenerate, RefusesWhatIsNoSuchSetOrAStaleState) {
 
 TEST_P(FtRegenerate, RefusesASetOfAnotherType) {
   Checks("DMRP-0772", "DMRP-0774", "DMRP-0771", "DMRP-0495", "DMRP-1601");
-  StartSets(MirrorOf());
+  StartSharedSets(MirrorOf());
   const Observation before = ObserveAll(session());
   EXPECT_THAT(Begin(), Refused());
   EXPECT_THAT(ObserveAll(session()), Unchanged(before));

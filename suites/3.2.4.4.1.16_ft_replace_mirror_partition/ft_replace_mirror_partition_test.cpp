@@ -1,7 +1,9 @@
 // FTReplaceMirrorPartition (3.2.4.4.1.16, 3.2.4.4.3.16).
 #include "suites/support/ft_sets.hpp"
 
+#include <algorithm>
 #include <limits>
+#include <optional>
 
 namespace dmrp::suites {
 namespace {
@@ -21,15 +23,22 @@ class FtReplaceMirror : public FtTest, public ::testing::WithParamInterface<Revi
   void StartBroken(const std::string& spare) {
     StartSets(MirrorOf("", R"("state": "orphaned", "garbage": true)", spare));
   }
-  REGION_INFO_EX Partition() { return PartitionsNow(session(), "spare").at(0); }
+  // The same for tests that change nothing, with partitions of which the first alone fits, and a GPT disk.
+  void StartForRefusals() {
+    StartSharedSets(MirrorOf("", R"("state": "orphaned", "garbage": true)",
+                             Spare(R"("size": "16M", "type": 6}, {"size": "16M", "type": 131}, )"
+                                   R"({"size": "7M", "type": 6)")),
+                    {{kGpt.Spec(), {}}});
+  }
+  REGION_INFO_EX Partition(std::size_t number = 0) { return PartitionsNow(session(), "spare").at(number); }
   Outcome<FTReplaceMirrorPartitionReply> Replace(const FtReplacementRequest& request) {
     return ReplaceMirror(session(), request);
   }
   // A replacement that has to fail and leave the partition where it is.
   void ExpectRefusedAndUnchanged(const FtReplacementRequest& request) {
-    const Observation before = ObserveAll(session());
+    const Observation before = ObserveAll(session(), false);
     EXPECT_THAT(Replace(request), Refused());
-    const Observation after = ObserveAll(session());
+    const Observation after = ObserveAll(session(), false);
     EXPECT_EQ(before.view, after.view);
     EXPECT_THAT(RecordNow().sets, ::testing::SizeIs(1));
   }
@@ -108,33 +117,40 @@ TEST_P(FtReplaceMirror, DeletesThePartitionAfterAFailureOnlyOnRequest) {
 
 TEST_P(FtReplaceMirror, RefusesAPartitionOfAnotherType) {
   Checks("DMRP-1605", "DMRP-0790", "DMRP-1603");
-  StartBroken(Spare(R"("size": "16M", "type": 131)"));
-  ExpectRefusedAndUnchanged(RequestFor(session(), Partition()));
+  StartForRefusals();
+  ExpectRefusedAndUnchanged(RequestFor(session(), Partition(1)));
 }
 
 TEST_P(FtReplaceMirror, RefusesAPartitionThatIsTooSmall) {
   Checks("DMRP-1607", "DMRP-0790", "DMRP-1603");
-  StartBroken(Spare(R"("size": "7M", "type": 6)"));
-  ExpectRefusedAndUnchanged(RequestFor(session(), Partition()));
+  StartForRefusals();
+  ExpectRefusedAndUnchanged(RequestFor(session(), Partition(2)));
 }
 
 // A GPT has no types that could say member.
 TEST_P(FtReplaceMirror, RefusesAPartitionOfAGptDisk) {
   Checks("DMRP-1606", "DMRP-0790", "DMRP-1603");
-  StartSets(MirrorOf("", R"("state": "orphaned", "garbage": true)"), {{kGpt.Spec(), {}}});
+  StartForRefusals();
+  // The first test to come here makes the partition.
   Session& late = SessionOf(Revision::kIVolumeClient3);
   const std::size_t index = made().disks.size();
-  const REGION_INFO_EX free = FreeRegion(late, index, MiB(16));
-  const auto partition = late.CreatePartition(Spec(free, REGION_PRIMARY, free.start, MiB(16)));
-  ASSERT_THAT(partition, Succeeds());
-  for (const REGION_INFO_EX& region : RegionsNow(late, index)) {
-    if (region.id == partition->tinfo.storageId) ExpectRefusedAndUnchanged(RequestFor(session(), region));
+  auto partition = [&] {
+    const auto regions = RegionsNow(late, index);
+    const auto found = std::ranges::find(regions, REGION_PRIMARY, &REGION_INFO_EX::regionType);
+    return found == regions.end() ? std::nullopt : std::optional(*found);
+  };
+  if (!partition()) {
+    const REGION_INFO_EX free = FreeRegion(late, index, MiB(16));
+    ASSERT_THAT(late.CreatePartition(Spec(free, REGION_PRIMARY, free.start, MiB(16))), Succeeds());
   }
+  const auto made_there = partition();
+  ASSERT_TRUE(made_there);
+  ExpectRefusedAndUnchanged(RequestFor(session(), *made_there));
 }
 
 TEST_P(FtReplaceMirror, RefusesWhatIsNoSetOrNoPartitionOrStale) {
   Checks("DMRP-0783", "DMRP-0784", "DMRP-0785", "DMRP-0788", "DMRP-0495", "DMRP-1603");
-  StartBroken(Spare());
+  StartForRefusals();
   const FtReplacementRequest good = RequestFor(session(), Partition());
   for (const LdmObjectId id :
        {LdmObjectId{0}, std::numeric_limits<LdmObjectId>::max(), good.newRegionId, lab().DiskId(0)}) {
@@ -155,7 +171,7 @@ TEST_P(FtReplaceMirror, RefusesWhatIsNoSetOrNoPartitionOrStale) {
 
 TEST_P(FtReplaceMirror, RefusesASetOfAnotherType) {
   Checks("DMRP-0784", "DMRP-0788");
-  StartSets(ParityOf("", R"("state": "orphaned")", Spare()));
+  StartSharedSets(ParityOf("", R"("state": "orphaned")", Spare()));
   ExpectRefusedAndUnchanged(RequestFor(session(), Partition()));
 }
 

@@ -1,7 +1,9 @@
 // FTReplaceParityStripePartition (3.2.4.4.1.17, 3.2.4.4.3.17).
 #include "suites/support/ft_sets.hpp"
 
+#include <algorithm>
 #include <limits>
+#include <optional>
 
 namespace dmrp::suites {
 namespace {
@@ -21,15 +23,22 @@ class FtReplaceParity : public FtTest, public ::testing::WithParamInterface<Revi
   void StartBroken(const std::string& spare) {
     StartSets(ParityOf("", R"("state": "orphaned", "garbage": true)", spare));
   }
-  REGION_INFO_EX Partition() { return PartitionsNow(session(), "spare").at(0); }
+  // The same for tests that change nothing, with partitions of which the first alone fits, and a GPT disk.
+  void StartForRefusals() {
+    StartSharedSets(ParityOf("", R"("state": "orphaned", "garbage": true)",
+                             Spare(R"("size": "16M", "type": 6}, {"size": "16M", "type": 131}, )"
+                                   R"({"size": "7M", "type": 6)")),
+                    {{kGpt.Spec(), {}}});
+  }
+  REGION_INFO_EX Partition(std::size_t number = 0) { return PartitionsNow(session(), "spare").at(number); }
   Outcome<FTReplaceParityStripePartitionReply> Replace(const FtReplacementRequest& request) {
     return ReplaceParity(session(), request);
   }
   // A replacement that has to fail and leave the partition where it is.
   void ExpectRefusedAndUnchanged(const FtReplacementRequest& request) {
-    const Observation before = ObserveAll(session());
+    const Observation before = ObserveAll(session(), false);
     EXPECT_THAT(Replace(request), Refused());
-    const Observation after = ObserveAll(session());
+    const Observation after = ObserveAll(session(), false);
     EXPECT_EQ(before.view, after.view);
     EXPECT_THAT(RecordNow().sets, ::testing::SizeIs(1));
   }
@@ -107,33 +116,40 @@ TEST_P(FtReplaceParity, DeletesThePartitionAfterAFailureOnlyOnRequest) {
 
 TEST_P(FtReplaceParity, RefusesAPartitionOfAnotherType) {
   Checks("DMRP-1613", "DMRP-0812", "DMRP-1611");
-  StartBroken(Spare(R"("size": "16M", "type": 131)"));
-  ExpectRefusedAndUnchanged(RequestFor(session(), Partition()));
+  StartForRefusals();
+  ExpectRefusedAndUnchanged(RequestFor(session(), Partition(1)));
 }
 
 TEST_P(FtReplaceParity, RefusesAPartitionThatIsTooSmall) {
   Checks("DMRP-1615", "DMRP-0812", "DMRP-1611");
-  StartBroken(Spare(R"("size": "7M", "type": 6)"));
-  ExpectRefusedAndUnchanged(RequestFor(session(), Partition()));
+  StartForRefusals();
+  ExpectRefusedAndUnchanged(RequestFor(session(), Partition(2)));
 }
 
 // A GPT has no types that could say member.
 TEST_P(FtReplaceParity, RefusesAPartitionOfAGptDisk) {
   Checks("DMRP-1614", "DMRP-0812", "DMRP-1611");
-  StartSets(ParityOf("", R"("state": "orphaned", "garbage": true)"), {{kGpt.Spec(), {}}});
+  StartForRefusals();
+  // The first test to come here makes the partition.
   Session& late = SessionOf(Revision::kIVolumeClient3);
   const std::size_t index = made().disks.size();
-  const REGION_INFO_EX free = FreeRegion(late, index, MiB(16));
-  const auto partition = late.CreatePartition(Spec(free, REGION_PRIMARY, free.start, MiB(16)));
-  ASSERT_THAT(partition, Succeeds());
-  for (const REGION_INFO_EX& region : RegionsNow(late, index)) {
-    if (region.id == partition->tinfo.storageId) ExpectRefusedAndUnchanged(RequestFor(session(), region));
+  auto partition = [&] {
+    const auto regions = RegionsNow(late, index);
+    const auto found = std::ranges::find(regions, REGION_PRIMARY, &REGION_INFO_EX::regionType);
+    return found == regions.end() ? std::nullopt : std::optional(*found);
+  };
+  if (!partition()) {
+    const REGION_INFO_EX free = FreeRegion(late, index, MiB(16));
+    ASSERT_THAT(late.CreatePartition(Spec(free, REGION_PRIMARY, free.start, MiB(16))), Succeeds());
   }
+  const auto made_there = partition();
+  ASSERT_TRUE(made_there);
+  ExpectRefusedAndUnchanged(RequestFor(session(), *made_there));
 }
 
 TEST_P(FtReplaceParity, RefusesWhatIsNoSetOrNoPartitionOrStale) {
   Checks("DMRP-0805", "DMRP-0806", "DMRP-0807", "DMRP-0810", "DMRP-0495", "DMRP-1611");
-  StartBroken(Spare());
+  StartForRefusals();
   const FtReplacementRequest good = RequestFor(session(), Partition());
   for (const LdmObjectId id :
        {LdmObjectId{0}, std::numeric_limits<LdmObjectId>::max(), good.newRegionId, lab().DiskId(0)}) {
@@ -154,7 +170,7 @@ TEST_P(FtReplaceParity, RefusesWhatIsNoSetOrNoPartitionOrStale) {
 
 TEST_P(FtReplaceParity, RefusesASetOfAnotherType) {
   Checks("DMRP-0806", "DMRP-0810");
-  StartSets(MirrorOf("", R"("state": "orphaned")", Spare()));
+  StartSharedSets(MirrorOf("", R"("state": "orphaned")", Spare()));
   ExpectRefusedAndUnchanged(RequestFor(session(), Partition()));
 }
 

@@ -13,35 +13,72 @@
 
 namespace dmrp::suites {
 
-FtTest::~FtTest() {
-  std::error_code ignored;
-  if (!folder_.empty()) std::filesystem::remove_all(folder_, ignored);
-}
+// What was made for a machine, as long as a test may want to compare with it.
+struct FtTest::Made {
+  explicit Made(std::filesystem::path where) : folder(std::move(where)) {}
+  ~Made() {
+    std::error_code ignored;
+    std::filesystem::remove_all(folder, ignored);
+  }
+  Made(const Made&) = delete;
+  Made& operator=(const Made&) = delete;
 
-void FtTest::StartSets(const std::string& description, std::vector<BedDiskRequest> more) {
-  NeedsCapability("execute");
+  std::filesystem::path folder;
+  harness::FtDisks disks;
+};
+
+const harness::FtDisks& FtTest::made() const { return made_->disks; }
+
+std::vector<BedDiskRequest> FtTest::MakeSets(const std::string& description,
+                                             std::vector<BedDiskRequest> more) {
   std::string pattern = (std::filesystem::temp_directory_path() / "dmrp-ft-XXXXXX").string();
   if (::mkdtemp(pattern.data()) == nullptr) {
     Need(Result<void>(Fail(ErrorKind::kSystem, "no folder for the disks of FT sets")));
   }
-  folder_ = pattern;
-  made_ = std::make_unique<harness::FtDisks>(Need(harness::MakeFtDisks(description, folder_)));
+  auto made = std::make_shared<Made>(pattern);
+  made->disks = Need(harness::MakeFtDisks(description, made->folder));
+  made_ = made;
   std::vector<BedDiskRequest> requests;
-  for (const harness::FtDisk& disk : made_->disks) {
+  for (const harness::FtDisk& disk : made->disks.disks) {
     requests.push_back({disk.image.spec, harness::ContentsOf(disk.image.path)});
   }
   std::ranges::move(more, std::back_inserter(requests));
-  StartWith(std::move(requests), {.system_disk = true});
-  Need(harness::InstallFtRecord(lab().bed(), made_->value));
+  return requests;
+}
+
+void FtTest::InstallRecord() {
+  Need(harness::InstallFtRecord(lab().bed(), made().value));
   lab().ForgetClients();
   Need(lab().bed().Restart());
   lab().monitor().ServerRestarted();
   Need(lab().FindDisks());
 }
 
+void FtTest::StartSets(const std::string& description, std::vector<BedDiskRequest> more) {
+  NeedsCapability("execute");
+  StartWith(MakeSets(description, std::move(more)), {.system_disk = true});
+  InstallRecord();
+}
+
+void FtTest::StartSharedSets(const std::string& description, std::vector<BedDiskRequest> more) {
+  NeedsCapability("execute");
+  std::shared_ptr<Lab> kept = Run::Current().Reuse(description);
+  const bool fresh = kept == nullptr;
+  if (fresh) {
+    kept = Need(Lab::Start(Run::Current(), MakeSets(description, std::move(more)), {.system_disk = true}));
+  }
+  Run::Current().Keep(description, std::move(kept));
+  StartSharedWith(description, {});
+  if (fresh) {
+    InstallRecord();
+    lab().once = made_;
+  }
+  made_ = std::any_cast<std::shared_ptr<const Made>>(lab().once);
+}
+
 std::size_t FtTest::DiskNamed(std::string_view name) const {
-  const auto found = std::ranges::find(made_->disks, name, &harness::FtDisk::name);
-  return static_cast<std::size_t>(found - made_->disks.begin());
+  const auto found = std::ranges::find(made().disks, name, &harness::FtDisk::name);
+  return static_cast<std::size_t>(found - made().disks.begin());
 }
 
 std::vector<VOLUME_INFO> FtTest::SetsNow(Session& session) {
@@ -166,15 +203,15 @@ std::map<std::uint32_t, std::filesystem::path> FtTest::ImagesNow(
     const auto found = std::ranges::find(all, id, &BedDisk::id);
     copies.push_back(std::make_shared<ImageCopy>(path, 512));
     const auto index = static_cast<std::size_t>(found - all.begin());
-    if (index < made_->disks.size()) images.emplace(made_->disks[index].signature, path);
+    if (index < made().disks.size()) images.emplace(made().disks[index].signature, path);
   }
   return images;
 }
 
 Bytes FtTest::DataMade(std::string_view type) {
   std::map<std::uint32_t, std::filesystem::path> images;
-  for (const harness::FtDisk& disk : made_->disks) images.emplace(disk.signature, disk.image.path);
-  const auto record = Need(harness::FtRecord::Decode(made_->value));
+  for (const harness::FtDisk& disk : made().disks) images.emplace(disk.signature, disk.image.path);
+  const auto record = Need(harness::FtRecord::Decode(made().value));
   const harness::FtRecordSet* set = record.Find(type);
   const auto view = harness::AsVolume(*set, images);
   return Need(harness::ReadThroughMembers(view.group, view.volume, 0, view.volume.size));
@@ -243,16 +280,6 @@ void FtTest::LetGo() {
   if (!held_) return;
   held_.reset();
   Need(lab().bed().guest()->agent().Shell("umount -l /tmp/held || true"));
-}
-
-void FtTest::ExpectCompleted(const TASK_INFO& tinfo) {
-  EXPECT_NE(tinfo.id, 0);
-  EXPECT_EQ(tinfo.status, REQ_COMPLETED);
-  EXPECT_EQ(tinfo.error, 0);
-  EXPECT_EQ(tinfo.createTime, 0);
-  EXPECT_EQ(tinfo.clientID, 0);
-  EXPECT_EQ(tinfo.percentComplete, 0U);
-  EXPECT_EQ(tinfo.tflag, 0U);
 }
 
 void FtTest::ExpectFailed(const TASK_INFO& tinfo, HRESULT result) {

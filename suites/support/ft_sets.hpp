@@ -6,7 +6,7 @@
 #include "harness/ft/ft_record.hpp"
 #include "harness/ft/ft_volume.hpp"
 #include "harness/guest/held_file.hpp"
-#include "suites/support/conformance_test.hpp"
+#include "suites/support/watched_operation.hpp"
 
 #include <array>
 #include <cstdint>
@@ -33,12 +33,13 @@ struct FtReplacementRequest {
 
 class FtTest : public ConformanceTest {
  protected:
-  ~FtTest() override;
-
   /// Starts a machine with the disks and the record of that description (harness/ft/ft_image.py), and with
   /// `more` disks behind them.
   void StartSets(const std::string& description, std::vector<BedDiskRequest> more = {});
-  [[nodiscard]] const harness::FtDisks& made() const { return *made_; }
+  /// The same, but takes a machine over that an earlier test of that description left unchanged, as
+  /// StartShared does: for tests that change nothing. `more` is the same for each test of a description.
+  void StartSharedSets(const std::string& description, std::vector<BedDiskRequest> more = {});
+  [[nodiscard]] const harness::FtDisks& made() const;
   /// Index of the bed's disk of that name in the description.
   [[nodiscard]] std::size_t DiskNamed(std::string_view name) const;
 
@@ -78,16 +79,19 @@ class FtTest : public ConformanceTest {
   void HoldFileOpen();
   void LetGo();
 
-  /// The TASK_INFO of a synchronous method that succeeded: id, status, error; the rest is 0.
-  static void ExpectCompleted(const TASK_INFO& tinfo);
   static void ExpectFailed(const TASK_INFO& tinfo, HRESULT result);
 
  private:
   harness::FtVolumeView ViewNow(std::string_view type, std::vector<std::shared_ptr<ImageCopy>>& copies);
   std::map<std::uint32_t, std::filesystem::path> ImagesNow(std::vector<std::shared_ptr<ImageCopy>>& copies);
 
-  std::filesystem::path folder_;
-  std::unique_ptr<harness::FtDisks> made_;
+  struct Made;
+  /// Makes the disks of the description, and the requests for them.
+  std::vector<BedDiskRequest> MakeSets(const std::string& description, std::vector<BedDiskRequest> more);
+  /// Gives the machine the record, with which it starts anew.
+  void InstallRecord();
+
+  std::shared_ptr<const Made> made_;
   std::optional<harness::HeldFile> held_;
 };
 
