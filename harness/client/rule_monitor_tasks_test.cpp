@@ -326,6 +326,19 @@ TEST_F(RuleMonitorTasksTest, AcceptsWhatATaskChangesAndChangesBack) {
   EXPECT_THAT(Broken(), Contains("DMRP-0436"));
 }
 
+TEST_F(RuleMonitorTasksTest, AcceptsDisksThatAMethodModifiesInTheirTablesAlone) {
+  Mutation mutation;
+  mutation.call = Call("CreatePartitionsForVolume");
+  mutation.before = View();
+  mutation.after = View();
+  ++mutation.after.disks.front().lastKnownState;
+  monitor_.SawMutation(mutation);
+  EXPECT_THAT(Broken(), IsEmpty());
+  mutation.call = Call("DeleteVolume");
+  monitor_.SawMutation(mutation);
+  EXPECT_THAT(Broken(), Contains("DMRP-0436"));
+}
+
 // A local event just before the call: the list tells of the object, and then comes the notification.
 TEST_F(RuleMonitorTasksTest, FindsObjectsCreatedASecondTime) {
   const auto created_after = [&](std::uint64_t last_call_before) {

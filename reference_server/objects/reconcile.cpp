@@ -13,7 +13,8 @@ bool SamePartition(const REGION_INFO_EX& known, const REGION_INFO_EX& seen) {
   if (known.regionType != seen.regionType || known.start != seen.start) {
     return false;
   }
-  const bool both_gpt = known.gpt.has_value() && seen.gpt.has_value();
+  // A member of a volume is that of its records, whichever entry of the table covers it.
+  const bool both_gpt = known.gpt.has_value() && seen.gpt.has_value() && seen.regionType != REGION_SUBDISK;
   return !both_gpt || known.gpt->partitionId == seen.gpt->partitionId;
 }
 

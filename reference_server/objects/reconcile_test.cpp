@@ -400,6 +400,19 @@ TEST(ReconcileVolumes, AMemberThatGoesToAnotherVolumeIsTheSameRegion) {
             state.RegionsOf(state.FindDiskByKey("b")->info.id).front().info.id);
 }
 
+// Of a GPT disk: the entry that covers the member is another one then.
+TEST(ReconcileVolumes, AMemberThatGetsAnEntryOfItsOwnIsTheSameRegion) {
+  const ObjectState start = WithLetters();
+  ObservedSystem system = MirroredSystem();
+  REGION_INFO_EX& member = system.disks[1].regions[0].info;
+  member.partitionStyle = PARTITIONSTYLE_GPT;
+  member.mbr.reset();
+  member.gpt.emplace().partitionId.Data1 = 1;
+  const ObjectState state = Apply(start, ReconcileSystem(start, system.disks, system.volumes));
+  member.gpt->partitionId.Data1 = 2;
+  EXPECT_EQ(Summary(ReconcileSystem(state, system.disks, system.volumes)), "region*");
+}
+
 TEST(ReconcileVolumes, AConvertedDiskStaysItselfAndGetsNewRegions) {
   const ObservedRegion free = Observed(REGION_FREE, kMiB, kMiB);
   const ObjectState state = Apply({}, ReconcileSystem({}, {SomeDisk("a", {free})}));
