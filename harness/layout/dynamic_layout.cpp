@@ -131,6 +131,7 @@ nlohmann::json ToJson(const DynamicMember& disk) {
   }
   if (disk.stale) json["stale"] = *disk.stale;
   if (disk.flags) json["flags"] = *disk.flags;
+  if (disk.record) json["record"] = *disk.record;
   return json;
 }
 

@@ -82,6 +82,7 @@ struct DynamicMember {
   // What libldm does not tell:
   std::optional<bool> stale{};  ///< its database is older than the group's
   std::optional<std::uint32_t> flags{};
+  std::optional<std::uint64_t> record{};  ///< the id of its record in the group's database
 };
 
 struct DynamicGroup {

@@ -378,6 +378,7 @@ DynamicMember ParseDisk(Document& parent, const json& value) {
   DynamicMember disk;
   disk.name = document.Get<std::string>("name");
   disk.guid = document.GetGuid("guid");
+  disk.record = document.Get<std::uint64_t>("record");
   disk.flags = document.Get<std::uint32_t>("flags");
   disk.present = document.Get<bool>("present");
   if (disk.present) {

@@ -58,7 +58,7 @@ class Group:
 
     def member(self, record) -> dict:
         disk = self.by_guid.get(record.values["guid"])
-        told = {"name": record.name, "guid": record.values["guid"], "flags": record.values["disk_flags"], "present": bool(disk)}
+        told = {"name": record.name, "record": record.id, "guid": record.values["guid"], "flags": record.values["disk_flags"], "present": bool(disk)}
         if disk:
             size = disk.image.sector_bytes
             told |= {

@@ -97,7 +97,7 @@ TEST_P(ImportDiskGroup, BringsDisksAndVolumesOnline) {
 
 TEST_P(ImportDiskGroup, KeepsWhatTheVolumesHold) {
   Checks("DMRP-1161", "DMRP-1162");
-  EXPECT_THAT(DataProblems((Done(), Online())), IsEmpty());
+  EXPECT_THAT(DataProblems(Done().made.guid, Online()), IsEmpty());
 }
 
 // The first reply tells of a task that has begun, or that has ended already.
@@ -285,11 +285,6 @@ struct Wrong {
   std::function<Bytes(const Bytes& dgid)> spoil;
 };
 
-Bytes Octets(std::string_view text) {
-  const auto octets = std::as_bytes(std::span(text));
-  return {octets.begin(), octets.end()};
-}
-
 class ImportDiskGroupRefuses : public ImportTest,
                                public ::testing::WithParamInterface<std::tuple<Revision, Wrong>> {};
 
@@ -312,7 +307,7 @@ INSTANTIATE_TEST_SUITE_P(
         kBothRevisions,
         ::testing::Values(
             Wrong{"Empty", [](const Bytes&) { return Bytes(); }},
-            Wrong{"Garbage", [](const Bytes&) { return Octets(std::string_view("no disk group\0", 14)); }},
+            Wrong{"Garbage", [](const Bytes&) { return TerminatedOctets("no disk group"); }},
             Wrong{"NoTerminator", [](const Bytes& dgid) { return Bytes(dgid.begin(), dgid.end() - 1); }},
             Wrong{"CutShort",
                   [](const Bytes& dgid) {
@@ -320,7 +315,7 @@ INSTANTIATE_TEST_SUITE_P(
                     cut.push_back(std::byte{0});
                     return cut;
                   }},
-            Wrong{"Unknown", [](const Bytes&) { return Octets(Guid::Random().ToString() + '\0'); }},
+            Wrong{"Unknown", [](const Bytes&) { return TerminatedOctets(Guid::Random().ToString()); }},
             Wrong{"OtherInOneDigit",
                   [](const Bytes& dgid) {
                     Bytes other = dgid;

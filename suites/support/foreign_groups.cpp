@@ -47,11 +47,19 @@ constexpr std::string_view kOldFormat = R"({"name": "Foreign03Dg0", "style": "20
     {"kind": "mirror", "size": "8M", "disks": ["Disk1", "Disk3"], "letter": "S:"},
     {"kind": "raid5", "size": "12M", "disks": ["Disk1", "Disk2", "Disk3"]}]})";
 
+// The second disk missed the creation of the last volume.
+constexpr std::string_view kStaleMirror = R"({"name": "ForeignStal-Dg0", "seed": 204,
+  "disks": [{"size": "64M"}, {"size": "80M", "stale": 1}],
+  "volumes": [
+    {"kind": "mirror", "size": "8M", "disks": ["Disk1", "Disk2"], "letter": "S:"},
+    {"kind": "simple", "size": "9M", "disks": ["Disk1"]}]})";
+
 }  // namespace
 
 const ForeignGroup kForeignComplete{"Complete", kAllLayouts};
 const ForeignGroup kForeignIncomplete{"Incomplete", kAllLayouts, {3}};
 const ForeignGroup kForeignMixed{"MixedSectors", kMixedSectors};
+const ForeignGroup kForeignStale{"Stale", kStaleMirror};
 const ForeignGroup kForeign2003{"OfServer2003", kOldFormat};
 
 namespace {
@@ -144,6 +152,13 @@ BedDiskRequest Request(const ForeignGroup& group, std::size_t index, const std::
 
 }  // namespace
 
+Bytes TerminatedOctets(std::string_view text) {
+  const auto octets = std::as_bytes(std::span(text));
+  Bytes terminated(octets.begin(), octets.end());
+  terminated.push_back(std::byte{0});
+  return terminated;
+}
+
 std::string LabelOfVolume(char letter) { return std::string("LABEL") + letter; }
 
 char LetterOf(const harness::DynamicVolume& volume) {
@@ -216,7 +231,8 @@ ForeignGroupTest::GroupCopies ForeignGroupTest::CopyGroups() {
   return now;
 }
 
-std::vector<std::string> ForeignGroupTest::DataProblems(const std::vector<harness::DynamicVolume>& volumes) {
+std::vector<std::string> ForeignGroupTest::DataProblems(const Guid& group,
+                                                        const std::vector<harness::DynamicVolume>& volumes) {
   constexpr std::uint64_t kBlock = harness::VolumePattern::kBlock;
   std::vector<std::string> problems;
   const auto add = [&](const harness::DynamicVolume& volume, const Result<std::vector<std::string>>& found) {
@@ -227,17 +243,16 @@ std::vector<std::string> ForeignGroupTest::DataProblems(const std::vector<harnes
   };
   const GroupCopies now = CopyGroups();
   for (const harness::DynamicVolume& volume : volumes) {
-    const harness::DynamicGroup* holder = nullptr;
-    for (const harness::DynamicGroup& group : now.layout.groups) {
-      for (const harness::DynamicVolume& one : group.volumes) {
-        if (one.guid == volume.guid) holder = &group;
-      }
+    const harness::DynamicGroup* holder = now.layout.FindGroup(group);
+    const harness::DynamicVolume* here = nullptr;
+    for (std::size_t i = 0; holder != nullptr && i < holder->volumes.size(); ++i) {
+      if (holder->volumes[i].guid == volume.guid) here = &holder->volumes[i];
     }
-    if (holder == nullptr) {
-      problems.push_back(volume.name + " is in no group");
+    if (here == nullptr) {
+      problems.push_back(volume.name + " is not in the group");
       continue;
     }
-    auto members = harness::VolumeMembers::Open(*holder, *now.layout.FindVolume(volume.guid));
+    auto members = harness::VolumeMembers::Open(*holder, *here);
     if (!members) {
       problems.push_back(volume.name + ": " + members.error().ToString());
       continue;
@@ -245,7 +260,7 @@ std::vector<std::string> ForeignGroupTest::DataProblems(const std::vector<harnes
     const std::uint64_t start = PatternStart(volume);
     add(volume, PatternOf(volume).Check(AccessTo(*members), start / kBlock, (volume.size - start) / kBlock));
     add(volume, members->CheckMirrorLegsEqual());
-    if (!LacksMember(*holder, volume)) add(volume, members->CheckParity());
+    if (!LacksMember(*holder, *here)) add(volume, members->CheckParity());
   }
   return problems;
 }

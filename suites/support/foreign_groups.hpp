@@ -4,7 +4,7 @@
 //   StartSharedWith(ScenarioKey(), GroupRequests(group));
 //   const harness::DynamicLayout made = GroupsOnDisk();
 //   ...
-//   EXPECT_THAT(DataProblems(Readable(made.groups[0])), IsEmpty());
+//   EXPECT_THAT(DataProblems(made.groups[0].guid, Readable(made.groups[0])), IsEmpty());
 #pragma once
 
 #include "suites/support/dynamic_volumes.hpp"
@@ -33,6 +33,8 @@ extern const ForeignGroup kForeignComplete;
 extern const ForeignGroup kForeignIncomplete;
 /// Disks of both sector sizes and both tables.
 extern const ForeignGroup kForeignMixed;
+/// A mirror whose second disk has an older database.
+extern const ForeignGroup kForeignStale;
 /// In the format of Windows Server 2003.
 extern const ForeignGroup kForeign2003;
 
@@ -42,15 +44,17 @@ std::vector<BedDiskRequest> GroupRequests(const ForeignGroup& group);
 /// A request for that disk of the group, as it was made.
 BedDiskRequest GroupDisk(const ForeignGroup& group, std::size_t index);
 
+/// The octets of a text with its terminating null: a dgid.
+Bytes TerminatedOctets(std::string_view text);
 /// The label of the file system on the volume of that drive letter.
 std::string LabelOfVolume(char letter);
 
 class ForeignGroupTest : public DynamicTest {
  protected:
   /// What differs from the patterns that the volumes were made with, read by independent readers from the
-  /// disks: those volumes of `made` that are in any group on the disks now. Volumes that cannot be read are
-  /// named too.
-  std::vector<std::string> DataProblems(const std::vector<harness::DynamicVolume>& volumes);
+  /// disks as members of that group. Volumes that cannot be read are named too.
+  std::vector<std::string> DataProblems(const Guid& group,
+                                        const std::vector<harness::DynamicVolume>& volumes);
   /// The same, read through the devices that the target's machine has for its volumes; nothing where the
   /// target shows no machine.
   std::vector<std::string> DeviceProblems(Session& session,
