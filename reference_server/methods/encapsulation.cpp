@@ -324,28 +324,40 @@ void TakeNames(DiskManagementServer& server, const DiskLayout& before,
   }
 }
 
-// The volumes that partitions became, by the disk's index in FtMember and the partition's start.
-using MadeVolumes = std::map<std::pair<std::size_t, std::uint64_t>, ldm::ObjectId>;
+// The volumes that partitions became, by the disk's signature and the partition's start.
+using MadeVolumes = std::map<std::pair<std::uint32_t, std::uint64_t>, ldm::ObjectId>;
 
-// Makes one volume of the simple volumes that the members of each set became, and drops the sets.
+// Makes one volume of those that the members became; nothing when they are one already.
+Outcome<void> CombineMembers(ldm::DiskGroup& group, const FtSet& set,
+                             const std::vector<ldm::ObjectId>& members) {
+  if (std::ranges::count(members, members.front()) == std::ranges::ssize(members)) {
+    return {};
+  }
+  auto combined = ldm::CombineVolumes(group.Current(), DynamicLayoutOf(set.volume.type), members);
+  if (!combined) {
+    return Reject(combined.error());
+  }
+  if (auto committed = group.Commit(std::move(combined->after)); !committed) {
+    return Reject(ldm::GroupFailed(committed.error()).value());
+  }
+  return {};
+}
+
+// Makes one volume of what the members of each set became, and drops the sets.
 Outcome<void> CombineSets(DiskManagementServer& server, ldm::DiskGroup& group, const std::vector<FtSet>& sets,
                           const MadeVolumes& made) {
   for (const FtSet& set : sets) {
     std::vector<ldm::ObjectId> members;
     for (const ft::FtMember& member : set.volume.members) {
-      const auto volume = made.find({*member.disk, member.start});
+      const auto volume = made.find({member.signature, member.start});
       if (volume == made.end()) {
         return Reject(Failing(LDM_FT_INCONSISTENT),
                       fmt::format("a member of FT set {} became no volume", set.name));
       }
       members.push_back(volume->second);
     }
-    auto combined = ldm::CombineVolumes(group.Current(), DynamicLayoutOf(set.volume.type), members);
-    if (!combined) {
-      return Reject(combined.error());
-    }
-    if (auto committed = group.Commit(std::move(combined->after)); !committed) {
-      return Reject(ldm::GroupFailed(committed.error()).value());
+    if (auto combined = CombineMembers(group, set, members); !combined) {
+      return combined;
     }
     auto dropped =
         server.inventory().ft().Update(set.key,
@@ -364,14 +376,17 @@ Outcome<void> CombineSets(DiskManagementServer& server, ldm::DiskGroup& group, c
   return {};
 }
 
+// `made` are the members of the sets that are volumes already.
 Outcome<void> Convert(DiskManagementServer& server, const std::vector<DiskObject>& disks,
-                      const std::vector<FtSet>& sets) {
+                      const std::vector<FtSet>& sets, MadeVolumes made) {
   for (const FtSet& set : sets) {
+    if (set.converting) {
+      continue;  // it is not online
+    }
     if (auto gone = TakeOffline(server, {.volume_key = set.key}, false); !gone) {
       return gone;
     }
   }
-  MadeVolumes made;
   DiskGroups& groups = server.inventory().groups();
   std::vector<std::unique_ptr<BlockDevice>> devices;
   std::optional<ldm::DiskGroup> group;
@@ -417,15 +432,132 @@ Outcome<void> Convert(DiskManagementServer& server, const std::vector<DiskObject
       }
     }
     TakeNames(server, before->layout, plan->partitions, *converted);
-    if (const auto index = server.inventory().ft().IndexOf(disk.key)) {
-      for (std::size_t i = 0; i < std::min(plan->partitions.size(), converted->volumes.size()); ++i) {
-        made[{*index, plan->partitions[i].region.start}] = converted->volumes[i];
-      }
+    for (std::size_t i = 0; i < std::min(plan->partitions.size(), converted->volumes.size()); ++i) {
+      made[{before->layout.mbrSignature, plan->partitions[i].region.start}] = converted->volumes[i];
     }
     devices.push_back(std::move(*opened));
     group = std::move(converted->group);
   }
   return CombineSets(server, *group, sets, made);
+}
+
+// What was begun and not finished: sets with a member on a disk that is dynamic by now, and the sets that
+// share a basic disk with one of these.
+struct Unfinished {
+  std::vector<FtSet> sets{};
+  std::set<std::size_t> disks{};  // basic ones, by FtMember::disk
+};
+
+Unfinished FindUnfinished(const FtVolumes& ft) {
+  Unfinished found;
+  const auto concerned = [&](const FtSet& set) {
+    return set.converting || std::ranges::any_of(set.volume.members, [&](const ft::FtMember& member) {
+             return member.disk && found.disks.contains(*member.disk);
+           });
+  };
+  std::size_t before = 0;
+  do {
+    before = found.sets.size();
+    for (const FtSet& set : ft.Sets()) {
+      const bool known =
+          std::ranges::any_of(found.sets, [&](const FtSet& one) { return one.key == set.key; });
+      if (known || !concerned(set)) {
+        continue;
+      }
+      for (const ft::FtMember& member : set.volume.members) {
+        if (member.disk) {
+          found.disks.insert(*member.disk);
+        }
+      }
+      found.sets.push_back(set);
+    }
+  } while (before != found.sets.size());
+  return found;
+}
+
+// The volume of the primary group that lies where a member was; its names follow if a cut left them behind.
+std::optional<ldm::ObjectId> VolumeInPlaceOf(DiskManagementServer& server, const ft::FtMember& member) {
+  const auto key = server.inventory().ft().WithSignature(member.signature);
+  const auto [group, disk] = key ? server.inventory().groups().Find(*key) : DiskGroups::Place{};
+  if (group == nullptr || !group->primary || disk == nullptr) {
+    return std::nullopt;
+  }
+  for (const ldm::SubdiskRecord* subdisk : group->database.SubdisksOn(disk->disk)) {
+    const std::uint64_t start =
+        disk->header.publicStart * disk->header.bytesPerSector + subdisk->start * ldm::kBlockBytes;
+    if (start != member.start || subdisk->size * ldm::kBlockBytes != member.length) {
+      continue;
+    }
+    const ldm::PlexRecord* plex = group->database.FindPlex(subdisk->plexId);
+    const ldm::VolumeRecord* volume = plex == nullptr ? nullptr : group->database.FindVolume(plex->volumeId);
+    if (volume == nullptr) {
+      return std::nullopt;
+    }
+    const UniqueId partition = MbrPartitionId(member.signature, member.start);
+    if (const auto letter = server.mounts().LetterOf(partition); letter && *letter) {
+      if (auto moved = server.mounts().Rekey(partition, GuidVolumeId(volume->guid)); !moved) {
+        server.Log(fmt::format("volume {} loses its letter: {}", volume->name, moved.error().ToString()));
+      }
+    }
+    return volume->id;
+  }
+  return std::nullopt;
+}
+
+// Whether nothing on the disks that are still basic is in use.
+Outcome<void> CheckUnused(DiskManagementServer& server, const Unfinished& found) {
+  const FtVolumes& ft = server.inventory().ft();
+  for (const FtSet& set : found.sets) {
+    if (auto locked = set.converting ? Outcome<void>() : TryLock(server, 0, {.volume_key = set.key});
+        !locked) {
+      return locked;
+    }
+  }
+  for (const std::size_t disk : found.disks) {
+    const DeviceInfo* device = server.inventory().Device(ft.DiskKey(disk));
+    if (device == nullptr) {
+      return Reject(LDM_E_DISK_NOT_FOUND, "a disk is away");
+    }
+    const auto opened = server.inventory().source().Open(*device, false);
+    const auto table = opened ? ReadTable(**opened) : StorageResult<DiskTable>(DeviceFailed(opened.error()));
+    if (!table) {
+      return Reject(table.error());
+    }
+    for (const Region& region : table->layout.regions) {
+      const bool data = region.kind == RegionKind::kPrimary || region.kind == RegionKind::kLogical;
+      if (!data || ft.At(ft.DiskKey(disk), region.start).set != nullptr) {
+        continue;
+      }
+      const auto locked = TryLock(server, 0, {ft.DiskKey(disk), region.start});
+      if (!locked && locked.error().hr != LDM_E_DISK_NOT_FOUND) {
+        return locked;
+      }
+    }
+  }
+  return {};
+}
+
+// The members that are volumes already. An error when one is neither that nor a partition, or when a set was
+// not whole.
+Outcome<MadeVolumes> MembersMade(DiskManagementServer& server, const std::vector<FtSet>& sets) {
+  MadeVolumes made;
+  for (const FtSet& set : sets) {
+    for (const ft::FtMember& member : set.volume.members) {
+      if (member.state != ft::FtMemberState::kHealthy) {
+        return Reject(Failing(LDM_E_FT_UNHEALTHY), fmt::format("FT set {} is not whole", set.name));
+      }
+      if (member.disk) {
+        continue;
+      }
+      const auto volume = VolumeInPlaceOf(server, member);
+      if (!volume) {
+        return Reject(Failing(LDM_FT_INCONSISTENT),
+                      fmt::format("a member of FT set {} is neither a partition nor a volume", set.name));
+      }
+      made[{member.signature, member.start}] = *volume;
+    }
+  }
+  return made;
 }
 
 }  // namespace
@@ -496,13 +628,47 @@ Outcome<LdmObjectId> EncapsulateDisk(DiskManagementServer& server, const Storage
   for (const VolumeObject& volume : FtVolumesOn(*state, *disks)) {
     sets.push_back(*server.inventory().ft().Find(volume.key));
   }
-  const auto done = Convert(server, *disks, sets);
+  const auto done = Convert(server, *disks, sets, {});
   CommitSystem(server, operation, {});
   if (!done) {
     flags |= ENCAP_INFO_CANT_PROCEED;
     return tl::unexpected(done.error());
   }
   return 0;
+}
+
+bool FinishEncapsulation(DiskManagementServer& server) {
+  FtVolumes& ft = server.inventory().ft();
+  const Unfinished found = FindUnfinished(ft);
+  if (found.sets.empty()) {
+    return false;
+  }
+  std::vector<DiskObject> disks;
+  for (const std::size_t index : found.disks) {
+    disks.emplace_back().key = ft.DiskKey(index);
+  }
+  const auto tell = [&](const Outcome<void>& done) {
+    for (const FtSet& set : found.sets) {
+      server.Log(done ? fmt::format("the conversion of FT set {} was finished", set.name)
+                      : fmt::format("the conversion of FT set {} cannot be finished: {}", set.name,
+                                    done.error().reason));
+    }
+  };
+  // What is in use or away now may not be so the next time.
+  if (const auto unused = CheckUnused(server, found); !unused) {
+    tell(unused);
+    return false;
+  }
+  auto made = MembersMade(server, found.sets);
+  const auto done = made ? Convert(server, disks, found.sets, std::move(*made))
+                         : Outcome<void>(tl::unexpected(made.error()));
+  tell(done);
+  if (!done) {
+    for (const FtSet& set : found.sets) {
+      ft.GiveUp(set.key);
+    }
+  }
+  return true;
 }
 
 }  // namespace dmrp::server

@@ -42,4 +42,9 @@ Outcome<LdmObjectId> EncapsulateDisk(DiskManagementServer& server, const Storage
                                      Revision revision, const EncapsulationRequest& request,
                                      std::uint32_t& flags, bool& validated);
 
+/// Finishes the conversion of disks with FT sets that was cut short, by a power cut or by a disk that failed:
+/// the members that still lie on basic disks follow, the members of each set become one volume, and the sets
+/// leave their record. Nothing is done while a member is away or in use. True when something was changed.
+bool FinishEncapsulation(DiskManagementServer& server);
+
 }  // namespace dmrp::server

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
+
 namespace dmrp::server {
 namespace {
 
@@ -121,6 +123,47 @@ class EncapsulationTest : public MethodsTest {
         [&](RegistryKey& root) { root.Make("DISK").values["Information"] = BinaryValue(made.record); }));
     server->Refresh();
     TakeFrames();
+  }
+  // Converts that many disks of the set, as the server does it, and no more; one more: makes the volume, too.
+  void CutShort(std::size_t converted) {
+    DiskGroups& groups = server->inventory().groups();
+    const FtSet set = server->inventory().ft().Sets().at(0);
+    std::vector<std::unique_ptr<BlockDevice>> devices;
+    std::optional<ldm::DiskGroup> group;
+    std::vector<ldm::ObjectId> volumes;
+    ldm::ConvertOptions options;
+    options.groupName = "CutDg0";
+    options.table.acceptFt = true;
+    for (std::size_t i = 0; i < std::min(converted, set.volume.members.size()); ++i) {
+      const auto key = server->inventory().ft().DiskKey(*set.volume.members[i].disk);
+      devices.push_back(server->inventory().source().Open(*server->inventory().Device(key), true).value());
+      auto done = ldm::ConvertDisk(*devices.back(), group ? &*group : nullptr, options);
+      ASSERT_TRUE(done) << done.error().ToString();
+      volumes.push_back(done->volumes.at(0));
+      group = std::move(done->group);
+      ASSERT_TRUE(groups.SetPrimary(PrimaryDiskGroup{group->Current().group.guid, "CutDg0"}));
+    }
+    if (converted > set.volume.members.size()) {
+      const auto layout = set.volume.type == ft::FtType::kMirror   ? ldm::VolumeLayout::kMirrored
+                          : set.volume.type == ft::FtType::kStripe ? ldm::VolumeLayout::kStriped
+                                                                   : ldm::VolumeLayout::kRaid5;
+      auto combined = ldm::CombineVolumes(group->Current(), layout, volumes);
+      ASSERT_TRUE(combined);
+      ASSERT_TRUE(group->Commit(std::move(combined->after)));
+    }
+  }
+  // On a disk that has a member; where it starts.
+  std::uint64_t MakePlainPartition(std::size_t index) {
+    const auto regions = Regions(Disk(index).id);
+    const auto free = std::ranges::find_if(regions, [](const REGION_INFO_EX& region) {
+      return region.regionType == REGION_FREE && region.length >= 8 * kMiB;
+    });
+    CreatePartitionReply reply;
+    EXPECT_EQ(
+        client->CreatePartition(
+            late_call, {.partitionSpec = Spec(*free, REGION_PRIMARY, free->start + kMiB, 4 * kMiB)}, reply),
+        0);
+    return static_cast<std::uint64_t>(free->start + kMiB);
   }
   Bytes ContentsOf(LdmObjectId volume, std::size_t length) {
     const auto operation = server->model().BeginOperation();
@@ -352,6 +395,57 @@ TEST_F(EncapsulationTest, FtSetsBecomeDynamicVolumesWithTheirData) {
       EXPECT_EQ(Disk(i).deviceType, DWORD{DEVICETYPE_VM});
     }
   }
+}
+
+// As a power cut leaves it: behind the conversion of some disks, of all, or of the volumes, too.
+TEST_F(EncapsulationTest, AConversionOfFtSetsThatWasCutShortIsFinished) {
+  struct Case {
+    ft::FtType type;
+    std::size_t disks;
+    VOLUMELAYOUT layout;
+  };
+  for (const Case& one :
+       {Case{ft::FtType::kMirror, 2, VOLUMELAYOUT_MIRROR}, Case{ft::FtType::kStripe, 3, VOLUMELAYOUT_STRIPE},
+        Case{ft::FtType::kStripeWithParity, 3, VOLUMELAYOUT_RAID5}}) {
+    for (std::size_t converted = 1; converted <= one.disks + 1; ++converted) {
+      SCOPED_TRACE(fmt::format("{}, {} of {} disks", static_cast<int>(one.layout), converted, one.disks));
+      TearDown();
+      SetUp();
+      MakeSet(one.type, one.disks);
+      const VOLUME_INFO set = FtVolumes().at(0);
+      const auto length = static_cast<std::size_t>(set.length);
+      const Bytes data = ContentsOf(set.id, length);
+      CutShort(converted);
+      server->Refresh();
+      EXPECT_TRUE(FtVolumes().empty());
+      ASSERT_EQ(Volumes().size(), 1U);
+      const VOLUME_INFO volume = Volumes().front();
+      EXPECT_EQ(volume.layout, one.layout);
+      EXPECT_EQ(volume.status, VOLUME_STATUS_HEALTHY);
+      EXPECT_EQ(Letter(u'Q').storageId, volume.id);
+      EXPECT_TRUE(ContentsOf(volume.id, length) == data);
+      for (std::size_t i = 0; i < one.disks; ++i) {
+        EXPECT_EQ(Disk(i).deviceType, DWORD{DEVICETYPE_VM});
+      }
+      const auto record = ft::ReadRecord(server->registry());
+      ASSERT_TRUE(record && *record);
+      EXPECT_TRUE((*record)->sets.empty());
+    }
+  }
+}
+
+// Nothing is degraded meanwhile: the member that is still there keeps its state until the end.
+TEST_F(EncapsulationTest, AConversionThatWasCutShortWaitsForDisksInUse) {
+  MakeSet(ft::FtType::kMirror, 2);
+  CutShort(1);
+  source->busy_start = MakePlainPartition(1);
+  server->Refresh();
+  ASSERT_EQ(FtVolumes().size(), 1U);
+  EXPECT_EQ(FtVolumes().front().status, VOLUME_STATUS_FAILED);
+  source->busy_start.reset();
+  server->Refresh();
+  EXPECT_TRUE(FtVolumes().empty());
+  EXPECT_EQ(Volumes().size(), 2U);
 }
 
 TEST_F(EncapsulationTest, AnFtSetThatIsNotWholeStaysWhereItIs) {

@@ -19,6 +19,11 @@ using ft::FtType;
 // Of all devices of FT sets.
 constexpr std::string_view kDeviceGroup = "NTFT";
 
+bool IsDynamic(const DiskLayout& layout) {
+  return std::ranges::any_of(layout.regions,
+                             [](const Region& region) { return region.mbrType == kMbrTypeLdm; });
+}
+
 std::string KeyOf(const ft::FtVolume& volume) { return "ft:" + volume.Key(); }
 
 VOLUMELAYOUT LayoutOf(FtType type) {
@@ -116,6 +121,20 @@ std::optional<std::size_t> FtVolumes::IndexOf(const std::string& disk_key) const
   return static_cast<std::size_t>(found - attached_.begin());
 }
 
+std::optional<std::string> FtVolumes::WithSignature(std::uint32_t signature) const {
+  std::optional<std::string> key;
+  for (std::size_t i = 0; i < disks_.size(); ++i) {
+    if (disks_[i].layout.style != PartitionStyle::kMbr || disks_[i].layout.mbrSignature != signature) {
+      continue;
+    }
+    if (key) {
+      return std::nullopt;
+    }
+    key = attached_[i].key;
+  }
+  return key;
+}
+
 FtVolumes::Place FtVolumes::At(const std::string& disk_key, std::uint64_t start) const {
   const auto disk = IndexOf(disk_key);
   if (!disk) {
@@ -202,6 +221,12 @@ void FtVolumes::Describe() {
       }
     }
     set.geometry.sizeBytes = volume.length;
+    set.converting =
+        !given_up_.contains(set.key) && std::ranges::any_of(volume.members, [this](const FtMember& member) {
+          return !member.disk && std::ranges::any_of(disks_, [&](const ft::FtDisk& disk) {
+            return disk.layout.mbrSignature == member.signature && IsDynamic(disk.layout);
+          });
+        });
     set.volume = std::move(volume);
     sets_.push_back(std::move(set));
   }
@@ -241,7 +266,7 @@ std::optional<VolumeMap> FtVolumes::HostMap(const FtSet& set) {
 void FtVolumes::BringOnline() {
   VolumeHost& host = source_.Volumes();
   for (FtSet& set : sets_) {
-    const auto map = HostMap(set);
+    const auto map = set.converting ? std::nullopt : HostMap(set);
     if (!map) {
       continue;
     }
@@ -340,6 +365,9 @@ bool FtVolumes::NoteMembers() {
 // The record's letter is that of Windows NT, which has no MountedDevices: there it becomes the letter of the
 // set unless somebody decided otherwise. From then on the record follows.
 void FtVolumes::KeepLetter(const FtSet& set) {
+  if (set.converting) {
+    return;
+  }
   const UniqueId id = FtVolumeId(set.volume);
   const auto now = mounts_.LetterOf(id);
   const auto refused = mounts_.LetterRefused(id);

@@ -28,6 +28,9 @@ struct FtSet {
   ft::FtVolume volume;
   std::optional<VolumeStatus> status;  ///< nothing while the set is not online
   DiskGeometry geometry;               ///< of a disk it lies on, with the length of the set
+  /// A disk of a member has become dynamic, and the set is still in the record: a conversion was cut short.
+  /// Such a set does not come online and is not noted as degraded, so that what is left can be finished.
+  bool converting = false;
 };
 
 /// What the mount manager knows a set by: the partition that is, or was, its first member.
@@ -61,6 +64,14 @@ class FtVolumes {
   [[nodiscard]] Place At(const std::string& disk_key, std::uint64_t start) const;
   /// The index by which storage/ft knows a disk.
   [[nodiscard]] std::optional<std::size_t> IndexOf(const std::string& disk_key) const;
+
+  /// The key of the disk with that index.
+  [[nodiscard]] const std::string& DiskKey(std::size_t disk) const { return attached_.at(disk).key; }
+  /// The key of the only disk with that signature; nothing when there is none, or more than one.
+  [[nodiscard]] std::optional<std::string> WithSignature(std::uint32_t signature) const;
+  /// Has a conversion that cannot be finished not tried again before the server starts anew: the set is what
+  /// its members on basic disks make of it.
+  void GiveUp(const std::string& key) { given_up_.insert(key); }
 
   /// Makes a change of a set real. LDM_E_NOENT when there is no such set any more. What fails on a disk
   /// after the record was written is logged only: the record counts.
@@ -101,6 +112,7 @@ class FtVolumes {
   // Sets whose redundant data is being made anew, by name, with the event of their device when that began.
   std::map<std::string, std::uint32_t> resynchronising_;
   std::map<std::string, std::string> told_;
+  std::set<std::string> given_up_;
 };
 
 }  // namespace dmrp::server

@@ -1,5 +1,6 @@
 #include "reference_server/methods/server.hpp"
 
+#include "reference_server/methods/encapsulation.hpp"
 #include "reference_server/objects/reconcile.hpp"
 
 #include <utility>
@@ -27,7 +28,10 @@ DiskManagementServer::DiskManagementServer(DiskSource& source, ServerOptions opt
 void DiskManagementServer::Refresh() { Refresh(model_.BeginOperation()); }
 
 void DiskManagementServer::Refresh(const StorageModel::Operation& operation) {
-  const ObservedSystem observed = inventory_.ObserveAll();
+  ObservedSystem observed = inventory_.ObserveAll();
+  if (FinishEncapsulation(*this)) {
+    observed = inventory_.ObserveAll();
+  }
   model_.Commit(operation, ReconcileSystem(*model_.State(), observed.disks, observed.volumes));
 }
 
