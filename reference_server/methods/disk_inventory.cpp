@@ -97,7 +97,8 @@ std::uint32_t DiskInventory::FreeNumber(bool optical) const {
 void DiskInventory::DescribeMissing(const FoundGroup& primary, std::vector<ObservedDisk>& disks) {
   for (const ObservedDisk& disk : disks) {
     const DiskGroups::Place place = groups_.Find(disk.key);
-    if (place.group == &primary) {
+    // One that is just being pulled has no length any more.
+    if (place.group == &primary && disk.info.length > 0) {
       seen_members_.insert_or_assign(MissingDiskKey(place.member->header.diskGuid), disk.info);
     }
   }
@@ -436,7 +437,9 @@ ObservedDisk DiskInventory::DescribeContents(const std::string& key, const Known
 
 void DiskInventory::Complete(ObservedVolume& observed, const HostedVolume& hosted,
                              const std::map<UniqueId, char16_t>& letters) {
-  if (const auto letter = letters.find(hosted.id); letter != letters.end()) {
+  // Nothing leads to a dynamic volume that is not online; its letter comes back with it (3.2.4.4.1.43).
+  const bool led_to = hosted.online || observed.info.type == VOLUMETYPE_FT;
+  if (const auto letter = letters.find(hosted.id); led_to && letter != letters.end()) {
     observed.letter = letter->second;
   }
   if (!hosted.online) {

@@ -5,6 +5,7 @@
 #include "reference_server/methods/table_change.hpp"
 
 #include <algorithm>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,9 +27,8 @@ Outcome<void> CheckReturned(const DISK_INFO_EX& disk) {
 }
 
 // Members that failed become such that have to be made whole; of volumes without redundancy there is but the
-// one copy, and those that are `trusted` are taken as they are.
-StorageResult<ldm::Database> Revive(ldm::Database database, const std::vector<ldm::ObjectId>& subdisks,
-                                    const std::vector<ldm::ObjectId>& trusted = {}) {
+// one copy, which is taken as it is.
+StorageResult<ldm::Database> Revive(ldm::Database database, const std::vector<ldm::ObjectId>& subdisks) {
   for (const ldm::ObjectId id : subdisks) {
     const ldm::SubdiskRecord* subdisk = database.FindSubdisk(id);
     const ldm::PlexRecord* plex = subdisk == nullptr ? nullptr : database.FindPlex(subdisk->plexId);
@@ -36,28 +36,15 @@ StorageResult<ldm::Database> Revive(ldm::Database database, const std::vector<ld
       continue;
     }
     const auto layout = ldm::LayoutOf(database, plex->volumeId);
-    const bool stale = (layout == ldm::VolumeLayout::kMirrored || layout == ldm::VolumeLayout::kRaid5) &&
-                       std::ranges::find(trusted, id) == trusted.end();
+    const bool redundant = layout == ldm::VolumeLayout::kMirrored || layout == ldm::VolumeLayout::kRaid5;
     auto marked =
-        ldm::MarkSubdisk(std::move(database), id, stale ? ldm::Health::kStale : ldm::Health::kHealthy);
+        ldm::MarkSubdisk(std::move(database), id, redundant ? ldm::Health::kStale : ldm::Health::kHealthy);
     if (!marked) {
       return marked;
     }
     database = std::move(*marked);
   }
   return database;
-}
-
-std::vector<ldm::ObjectId> PresentSubdisks(const ldm::MapPlex& plex) {
-  std::vector<ldm::ObjectId> subdisks;
-  for (const ldm::MapColumn& column : plex.columns) {
-    for (const ldm::MapExtent& extent : column.extents) {
-      if (extent.health != ldm::Health::kMissing) {
-        subdisks.push_back(extent.subdisk);
-      }
-    }
-  }
-  return subdisks;
 }
 
 StorageResult<ldm::Database> BringBack(const ldm::Database& before, ldm::ObjectId disk) {
@@ -73,6 +60,60 @@ StorageResult<ldm::Database> BringBack(const ldm::Database& before, ldm::ObjectI
     subdisks.push_back(subdisk->id);
   }
   return Revive(std::move(*returned), subdisks);
+}
+
+// Members of a mirror or a RAID-5 volume none of which is known to be current: what the volume holds from now
+// on is what the best copy holds, or the columns that are there; all others have to be made whole from it.
+StorageResult<ldm::Database> Trust(ldm::Database database, ldm::ObjectId volume,
+                                   const std::set<ldm::ObjectId>& missing) {
+  std::vector<ldm::ObjectId> trusted;
+  std::vector<ldm::ObjectId> others;
+  const auto plexes = database.PlexesOf(volume);
+  const auto health = [&](const ldm::PlexRecord* plex) { return ldm::PlexHealth(database, *plex, missing); };
+  const auto best = std::ranges::min_element(plexes, {}, health);
+  for (const ldm::PlexRecord* plex : plexes) {
+    for (const ldm::SubdiskRecord* subdisk : database.SubdisksOf(plex->id)) {
+      const bool here = ldm::HealthOf(database, *subdisk, missing) != ldm::Health::kMissing;
+      (here && plex == *best ? trusted : others).push_back(subdisk->id);
+    }
+  }
+  for (const auto& [subdisks, state] :
+       {std::pair(&trusted, ldm::Health::kHealthy), std::pair(&others, ldm::Health::kStale)}) {
+    for (const ldm::ObjectId subdisk : *subdisks) {
+      auto marked = ldm::MarkSubdisk(std::move(database), subdisk, state);
+      if (!marked) {
+        return marked;
+      }
+      database = std::move(*marked);
+    }
+  }
+  return database;
+}
+
+// The records with the volume online: its disks that are here are taken back, as ReAttachDisk does.
+StorageResult<ldm::Database> BringVolumeBack(const FoundGroup& group, ldm::Database database,
+                                             ldm::ObjectId volume) {
+  std::set<ldm::ObjectId> disks;
+  for (const ldm::PlexRecord* plex : database.PlexesOf(volume)) {
+    for (const ldm::SubdiskRecord* subdisk : database.SubdisksOf(plex->id)) {
+      if (!group.missing.contains(subdisk->diskId)) {
+        disks.insert(subdisk->diskId);
+      }
+    }
+  }
+  for (const ldm::ObjectId disk : disks) {
+    auto returned = BringBack(database, disk);
+    if (!returned) {
+      return returned;
+    }
+    database = std::move(*returned);
+  }
+  const auto layout = ldm::LayoutOf(database, volume);
+  const bool redundant = layout == ldm::VolumeLayout::kMirrored || layout == ldm::VolumeLayout::kRaid5;
+  if (redundant && ldm::HealthOfVolume(database, volume, group.missing) == ldm::VolumeHealth::kFailed) {
+    return Trust(std::move(database), volume, group.missing);
+  }
+  return database;
 }
 
 Outcome<void> BringBack(DiskGroups& groups, const std::string& disk_key) {
@@ -181,25 +222,23 @@ Outcome<LdmObjectId> RestartVolume(DiskManagementServer& server, const StorageMo
     return Reject(LDM_E_NOENT, fmt::format("volume {} is in no disk group any more", volume_id));
   }
   if (!found->status) {
-    // Members that are all there went at one moment: a mirror begins with its first plex, RAID-5 with what
-    // its columns hold.
-    std::vector<ldm::ObjectId> subdisks;
-    std::vector<ldm::ObjectId> trusted;
-    for (const ldm::MapPlex& plex : found->map.plexes) {
-      const std::vector<ldm::ObjectId> present = PresentSubdisks(plex);
-      subdisks.insert(subdisks.end(), present.begin(), present.end());
-      if (trusted.empty() && plex.health != ldm::Health::kMissing) {
-        trusted = present;
-      }
+    const ldm::ObjectId record = found->map.volume;
+    const FoundGroup* primary = groups.Primary();
+    auto back = BringVolumeBack(*primary, primary->database, record);
+    const bool whole =
+        back && ldm::HealthOfVolume(*back, record, primary->missing) != ldm::VolumeHealth::kFailed;
+    const auto possible =
+        Validate({{LDM_E_V_NOT_ENABLED, "enough of the volume's disks are there", [&] { return whole; }}});
+    if (!possible) {
+      return tl::unexpected(possible.error());
     }
-    const auto revived = groups.Update(
-        [&](DiskGroups::OpenGroup& open) { return Revive(open.group.Current(), subdisks, trusted); });
+    const auto revived = groups.Update([&](DiskGroups::OpenGroup&) { return std::move(back); });
     if (!revived) {
       CommitSystem(server, operation, {});
       return tl::unexpected(revived.error());
     }
   }
-  CommitSystem(server, operation, {volume_id});
+  CommitSystem(server, operation, {});
   const GroupVolume* now = groups.FindVolume(volume->key);
   const auto online = Validate({{LDM_E_V_NOT_ENABLED, "the volume is online",
                                  [&] { return now != nullptr && now->status.has_value(); }}});

@@ -152,6 +152,68 @@ TEST_F(MirrorsTest, TheMirrorOnAMissingDiskCanBeRemoved) {
   EXPECT_EQ(Volume(id).layout, VOLUMELAYOUT_SIMPLE);
 }
 
+TEST_F(MirrorsTest, AFailedMirrorIsRestartedWithWhatItHeldLast) {
+  const LdmObjectId id = Make(VOLUMELAYOUT_MIRROR, 8 * kMiB, {8 * kMiB, 8 * kMiB});
+  Put(id, Pattern(8 * kMiB, 5));
+  const auto restart = [&](LONGLONG state) {
+    RestartVolumeReply reply;
+    return client->RestartVolume(late_call, {.volumeId = id, .volumeLastKnownState = state}, reply);
+  };
+  std::filesystem::rename(folder / "a.img", folder / "first");
+  server->Refresh();
+  const Bytes last = Pattern(8 * kMiB, 6);
+  Put(id, last);
+  std::filesystem::rename(folder / "b.img", folder / "second");
+  server->Refresh();
+  ASSERT_EQ(Volume(id).status, VOLUME_STATUS_FAILED);
+  EXPECT_EQ(restart(Volume(id).lastKnownState - 1), LDM_E_OBJECT_STALED);
+  TakeFrames();
+  EXPECT_EQ(restart(Volume(id).lastKnownState), LDM_E_V_NOT_ENABLED);
+  EXPECT_EQ(TakeFrames(), "task*");
+  std::filesystem::rename(folder / "first", folder / "a.img");
+  std::filesystem::rename(folder / "second", folder / "b.img");
+  server->Refresh();
+  ASSERT_EQ(Volume(id).status, VOLUME_STATUS_FAILED);
+  EXPECT_EQ(restart(Volume(id).lastKnownState), 0);
+  EXPECT_EQ(Volume(id).status, VOLUME_STATUS_HEALTHY);
+  EXPECT_EQ(Get(id, 8 * kMiB), last);
+  TakeFrames();
+  EXPECT_EQ(restart(Volume(id).lastKnownState), 0);
+  EXPECT_EQ(TakeFrames(), "task*");
+}
+
+// With the member that was away longer alone there is nothing newer; what comes back later is no copy of it.
+TEST_F(MirrorsTest, AMirrorRestartedWithItsOlderHalfCopiesIt) {
+  const LdmObjectId id = Make(VOLUMELAYOUT_MIRROR, 8 * kMiB, {8 * kMiB, 8 * kMiB});
+  const Bytes older = Pattern(8 * kMiB, 5);
+  Put(id, older);
+  std::filesystem::rename(folder / "a.img", folder / "first");
+  server->Refresh();
+  Put(id, Pattern(8 * kMiB, 6));
+  std::filesystem::rename(folder / "b.img", folder / "second");
+  server->Refresh();
+  std::filesystem::rename(folder / "first", folder / "a.img");
+  server->Refresh();
+  RestartVolumeReply reply;
+  const RestartVolumeRequest request{.volumeId = id, .volumeLastKnownState = Volume(id).lastKnownState};
+  ASSERT_EQ(client->RestartVolume(late_call, request, reply), 0);
+  EXPECT_EQ(Volume(id).status, VOLUME_STATUS_FAILED_REDUNDANCY);
+  EXPECT_EQ(Get(id, 8 * kMiB), older);
+  std::filesystem::rename(folder / "second", folder / "b.img");
+  server->Refresh();
+  EXPECT_EQ(Get(id, 8 * kMiB), older);
+  const auto disks = Disks();
+  const auto offline = std::ranges::find(disks, DWORD{DEVICESTATE_OFFLINE}, &DISK_INFO_EX::deviceState);
+  ASSERT_NE(offline, disks.end());
+  ReAttachDiskReply attached;
+  ASSERT_EQ(client->ReAttachDisk(
+                late_call, {.diskId = offline->id, .diskLastKnownState = offline->lastKnownState}, attached),
+            0);
+  EXPECT_EQ(Volume(id).status, VOLUME_STATUS_HEALTHY);
+  EXPECT_EQ(Get(id, 8 * kMiB), older);
+  EXPECT_EQ(MemberOctets(1, id, "b.img"), older);
+}
+
 TEST_F(MirrorsTest, ASplitMirrorIsTwoVolumesThatHoldTheSame) {
   const LdmObjectId id = Make(VOLUMELAYOUT_MIRROR, 8 * kMiB, {8 * kMiB, 8 * kMiB});
   const Bytes pattern = Pattern(8 * kMiB, 3);

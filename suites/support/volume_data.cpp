@@ -1,5 +1,6 @@
 #include "suites/support/volume_data.hpp"
 
+#include "harness/disks/dynamic_disks.hpp"
 #include "harness/guest/guest.hpp"
 #include "harness/layout/guest_volumes.hpp"
 
@@ -187,11 +188,47 @@ VOLUME_INFO VolumeDataTest::AwaitStatus(Session& session, LdmObjectId volume, VO
   return VolumeNow(session, volume);
 }
 
-VOLUME_INFO VolumeDataTest::PullDisk(Session& session, std::size_t index, LdmObjectId volume,
-                                     VOLUMESTATUS status) {
+PulledDisk VolumeDataTest::PullDisk(Session& session, std::size_t index, LdmObjectId volume,
+                                    VOLUMESTATUS status) {
+  NeedsCapability("images");
+  const BedDisk disk = lab().bed().disks().at(index);
+  const auto contents =
+      std::make_shared<ImageCopy>(Need(lab().bed().Snapshot(disk.id)), disk.spec.logical_sector);
   const std::uint64_t mark = session.sink().Count();
-  Need(lab().bed().Detach(lab().bed().disks().at(index).id));
-  return AwaitStatus(session, volume, status, mark);
+  Need(lab().bed().Detach(disk.id));
+  const bool gone = session.sink()
+                        .WaitFor(
+                            [](const ReceivedObject& object) {
+                              return object.type == DMNOTIFY_DISK_INFO && object.action == LDMACTION_DELETED;
+                            },
+                            target().notification_timeout, mark)
+                        .has_value();
+  if (!gone) Need(Result<void>(Fail(ErrorKind::kTimeout, "the disk that was pulled is not told to be gone")));
+  AwaitStatus(session, volume, status, mark);
+  // Whatever else the event brings about.
+  [&] { ASSERT_THAT(session.Refresh(), Succeeds()); }();
+  PulledDisk pulled{disk.spec, contents};
+  // The disk is known by what is on it, whatever drive it is in.
+  pulled.spec.serial.clear();
+  return pulled;
+}
+
+DISK_INFO_EX VolumeDataTest::ReturnDisk(Session& session, const PulledDisk& disk) {
+  const std::uint64_t mark = session.sink().Count();
+  Need(lab().bed().Attach({disk.spec, harness::ContentsOf(disk.contents->path())}));
+  const auto back = session.sink().WaitFor(
+      [&](const ReceivedObject& object) {
+        return object.disk && object.action != LDMACTION_DELETED &&
+               object.disk->length == static_cast<std::int64_t>(disk.spec.size) &&
+               (object.disk->deviceState & DEVICESTATE_MISSING) == 0;
+      },
+      target().notification_timeout, mark);
+  if (!back) {
+    Need(Result<void>(Fail(ErrorKind::kTimeout, "the disk that came back is not told")));
+  }
+  const StorageView view = Need(session.View());
+  [&] { ASSERT_NE(view.FindDisk(back->id), nullptr) << "the disk that came back is not listed"; }();
+  return *view.FindDisk(back->id);
 }
 
 }  // namespace dmrp::suites

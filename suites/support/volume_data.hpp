@@ -8,11 +8,18 @@
 #include "suites/support/formatting.hpp"
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace dmrp::suites {
+
+/// A disk that was pulled, as it was then.
+struct PulledDisk {
+  harness::DiskSpec spec;
+  std::shared_ptr<ImageCopy> contents;
+};
 
 class VolumeDataTest : public DynamicTest {
  protected:
@@ -55,7 +62,9 @@ class VolumeDataTest : public DynamicTest {
   /// Waits until a notification after `mark` tells that status; undecided if none does.
   VOLUME_INFO AwaitStatus(Session& session, LdmObjectId volume, VOLUMESTATUS status, std::uint64_t mark);
   /// Pulls the bed's disk of that number and waits until the volume is told to have that status.
-  VOLUME_INFO PullDisk(Session& session, std::size_t index, LdmObjectId volume, VOLUMESTATUS status);
+  PulledDisk PullDisk(Session& session, std::size_t index, LdmObjectId volume, VOLUMESTATUS status);
+  /// Plugs it in again, in another drive; it is the last of the bed's disks then. The disk as it is listed.
+  DISK_INFO_EX ReturnDisk(Session& session, const PulledDisk& disk);
 };
 
 }  // namespace dmrp::suites

@@ -73,8 +73,14 @@ class MergePlanner {
       const DiskRecord* disk = source_.FindDisk(copy.member.header.diskGuid);
       if (disk == nullptr) continue;
       const ObjectId id = disk->id;
-      auto marked = MarkDiskMissing(source_, id);
-      if (marked) marked = MarkDiskReturned(std::move(*marked), id);
+      auto marked = MarkDiskReturned(source_, id);
+      for (const SubdiskRecord* subdisk : source_.SubdisksOn(id)) {
+        const PlexRecord* plex = source_.FindPlex(subdisk->plexId);
+        const VolumeLayout layout =
+            plex == nullptr ? VolumeLayout::kSimple : LayoutOf(source_, plex->volumeId);
+        const bool redundant = layout == VolumeLayout::kMirrored || layout == VolumeLayout::kRaid5;
+        if (marked && redundant) marked = MarkSubdisk(std::move(*marked), subdisk->id, Health::kStale);
+      }
       if (marked) source_ = std::move(*marked);
     }
   }

@@ -253,6 +253,24 @@ TEST_F(VolumeOperationsTest, ADiskThatIsAwayLeavesMirrorsStaleAndOthersAsTheyWer
   EXPECT_EQ(CodeOf(MarkDiskMissing(lab.Now(), 4711)), StorageErrorCode::kNotFound);
 }
 
+TEST_F(VolumeOperationsTest, TheMemberThatGoesLastIsCurrent) {
+  const ObjectId mirror = lab.Make(VolumeLayout::kMirrored, {disks[0], disks[1]}, 2048);
+  lab.Commit(Must(MarkPlex(lab.Now(), StaleMembers(lab.Now(), mirror).at(0), Health::kHealthy)));
+  const ObjectId raid = lab.Make(VolumeLayout::kRaid5, {disks[1], disks[2], disks[0]}, 2048);
+  lab.Commit(Must(MarkInitializing(lab.Now(), raid, false)));
+  for (const ObjectId disk : {disks[1], disks[0]}) lab.Commit(Must(MarkDiskMissing(lab.Now(), disk)));
+  EXPECT_EQ(HealthOfVolume(lab.Now(), mirror), VolumeHealth::kFailed);
+  EXPECT_EQ(HealthOfVolume(lab.Now(), raid), VolumeHealth::kFailed);
+  lab.Commit(Must(MarkDiskReturned(lab.Now(), disks[0])));
+  EXPECT_EQ(HealthOfVolume(lab.Now(), mirror), VolumeHealth::kFailedRedundancy);
+  EXPECT_EQ(HealthOfVolume(lab.Now(), raid), VolumeHealth::kFailedRedundancy);
+  lab.Commit(Must(MarkDiskReturned(lab.Now(), disks[1])));
+  for (const ObjectId volume : {mirror, raid}) {
+    EXPECT_EQ(HealthOfVolume(lab.Now(), volume), VolumeHealth::kFailedRedundancy);
+    EXPECT_THAT(StaleMembers(lab.Now(), volume), SizeIs(1));
+  }
+}
+
 TEST_F(VolumeOperationsTest, LettersAndTypesAreNoted) {
   const ObjectId volume = lab.Make(VolumeLayout::kSimple, {disks[0]}, 2048);
   Database next = Must(SetHint(lab.Now(), volume, "Q:"));

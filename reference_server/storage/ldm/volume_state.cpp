@@ -181,6 +181,10 @@ StorageResult<Database> MarkDiskMissing(Database database, ObjectId disk) {
   record->flags |= kDiskDetached;
   for (SubdiskRecord& subdisk : database.subdisks) {
     if (subdisk.diskId != disk) continue;
+    const PlexRecord* plex = database.FindPlex(subdisk.plexId);
+    const bool last = plex != nullptr && Redundant(database, *plex) &&
+                      HealthOfVolume(database, plex->volumeId) == VolumeHealth::kFailed;
+    if (last) continue;
     subdisk.flags |= kStaleBit;
     FollowSubdisks(database, subdisk.plexId);
   }

@@ -62,7 +62,8 @@ std::string_view VolumeHealthName(VolumeHealth health);
 StorageResult<Database> MarkPlex(Database database, ObjectId plex, Health health);
 /// Notes the health of a subdisk; a mirror's plex goes with its subdisks.
 StorageResult<Database> MarkSubdisk(Database database, ObjectId subdisk, Health health);
-/// The disk is gone: detached, its subdisks need recovery when it returns.
+/// The disk is gone: detached, its subdisks need recovery when it returns. Not so a member that takes a
+/// mirror or a RAID-5 volume down with it, since nothing is written without it.
 StorageResult<Database> MarkDiskMissing(Database database, ObjectId disk);
 /// The disk is back. Subdisks of volumes without redundancy are what they were; members of mirrors and RAID-5
 /// volumes stay stale until MarkPlex or MarkSubdisk says that they were brought up to date.
