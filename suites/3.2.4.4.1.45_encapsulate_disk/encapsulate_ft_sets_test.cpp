@@ -101,6 +101,7 @@ class EncapsulateFtSets : public FtTest, public ::testing::WithParamInterface<Re
   void NamesSetsThatAreNotConverted();
   void RefusesOtherListsThanTheseOf(const GetEncapsulateDiskInfoExReply& asked);
   void ExpectDataOnVolumes();
+  void ExpectLettersAfterARestart();
 };
 
 // One disk of a set is asked for: all disks that sets connect it with come along, with all their sets.
@@ -184,6 +185,22 @@ void EncapsulateFtSets::ExpectDataOnVolumes() {
   }
 }
 
+// A server that starts anew finds the volumes, healthy and with their letters.
+void EncapsulateFtSets::ExpectLettersAfterARestart() {
+  lab().ForgetClients();
+  Need(lab().bed().Restart());
+  lab().monitor().ServerRestarted();
+  Need(lab().FindDisks());
+  const StorageView view = Need(session().View());
+  for (const SetAndVolume& each : Sets()) {
+    const VOLUME_INFO* volume = view.FindVolume(view.FindLetter(each.letter)->storageId);
+    ASSERT_NE(volume, nullptr) << each.type;
+    EXPECT_EQ(volume->type, VOLUMETYPE_VM);
+    EXPECT_EQ(volume->layout, each.layout);
+    EXPECT_EQ(volume->status, VOLUME_STATUS_HEALTHY);
+  }
+}
+
 TEST_P(EncapsulateFtSets, BecomeDynamicVolumes) {
   StartSets(Description(!first()));
   if (first()) {
@@ -260,12 +277,35 @@ TEST_P(EncapsulateFtSets, BecomeDynamicVolumes) {
     EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_FS_INFO, LDMACTION_MODIFIED, before->id)));
   }
   ExpectDataOnVolumes();
+  ExpectLettersAfterARestart();
   // The record forgets them, and no other.
   EXPECT_THAT(RecordNow().sets, SizeIs(first() ? 2 : 1));
   EXPECT_THAT(SetsNow(session()), SizeIs(first() ? 2 : 1));
 }
 
 INSTANTIATE_TEST_SUITE_P(Both, EncapsulateFtSets, kBothRevisions, RevisionName());
+
+// FT sets are volumes, but no dynamic ones: they have partitions, and get and lose none by these methods.
+using FtSetsAndRetainedPartitions = FtTest;
+
+TEST_F(FtSetsAndRetainedPartitions, AreRefused) {
+  Checks("DMRP-1665", "DMRP-1667", "DMRP-1682", "DMRP-1684");
+  StartSharedSets(MirrorOf());
+  Session& session = SessionOf(Revision::kIVolumeClient3);
+  const VOLUME_INFO set = SetNow(session);
+  const Observation before = ObserveAll(session);
+  EXPECT_THAT(session.Change<CreatePartitionsForVolumeReply>(
+                  session.interface(), "CreatePartitionsForVolume",
+                  CreatePartitionsForVolumeRequest{
+                      .volumeId = set.id, .active = false, .volumeLastKnownState = set.lastKnownState}),
+              Refused());
+  EXPECT_THAT(
+      session.Change<DeletePartitionsForVolumeReply>(
+          session.interface(), "DeletePartitionsForVolume",
+          DeletePartitionsForVolumeRequest{.volumeId = set.id, .volumeLastKnownState = set.lastKnownState}),
+      Refused());
+  EXPECT_THAT(ObserveAll(session), Unchanged(before));
+}
 
 // The disk that the machine was started from says so, and cannot be converted, or not without a restart.
 class EncapsulationOfTheSystem : public EncapsulationTest, public ::testing::WithParamInterface<Revision> {};
