@@ -278,6 +278,24 @@ TEST_P(ImportDiskGroupChecks, NewDisksJoinIt) {
   EXPECT_THAT(ObserveAll(session()), Unchanged(before));
 }
 
+// What a power cut left of a transaction is ended one way or the other before the group is ours.
+TEST_P(ImportDiskGroupChecks, EndsAnOpenTransaction) {
+  Checks("DMRP-1161", "DMRP-1162");
+  StartWith(GroupRequests(kForeignOpen));
+  const harness::DynamicGroup made = CopyGroups().layout.groups.at(0);
+  EXPECT_FALSE(made.at_rest.value_or(true)) << "nothing to end";
+  const std::uint64_t mark = session().sink().Count();
+  const auto reply = Call(session(), DiskNow(session()).dgid.value_or(Bytes()));
+  ASSERT_THAT(reply, Succeeds());
+  ASSERT_EQ(AwaitTask(session(), reply->tinfo, mark).status, REQ_COMPLETED);
+  const harness::DynamicLayout now = GroupsOnDisk();
+  EXPECT_TRUE(now.groups.at(0).at_rest.value_or(false));
+  const std::vector<VOLUME_INFO> volumes = VolumesNow(session());
+  EXPECT_THAT(volumes, SizeIs(now.groups[0].volumes.size()));
+  for (const VOLUME_INFO& volume : volumes) AwaitHealthy(session(), volume.id, mark);
+  EXPECT_THAT(BrokenInvariants({}, {.degraded = false, .complete = true, .data = true}), IsEmpty());
+}
+
 INSTANTIATE_TEST_SUITE_P(Both, ImportDiskGroupChecks, kBothRevisions, RevisionName());
 
 struct Wrong {

@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <fstream>
 #include <mutex>
 
@@ -47,6 +46,11 @@ constexpr std::string_view kOldFormat = R"({"name": "Foreign03Dg0", "style": "20
     {"kind": "mirror", "size": "8M", "disks": ["Disk1", "Disk3"], "letter": "S:"},
     {"kind": "raid5", "size": "12M", "disks": ["Disk1", "Disk2", "Disk3"]}]})";
 
+constexpr std::string_view kOpenTransaction = R"({"name": "ForeignRedo-Dg0", "seed": 205,
+  "disks": [{"size": "64M"}, {"size": "80M", "step": 3}],
+  "volumes": [{"kind": "simple", "size": "9M", "disks": ["Disk1"], "letter": "P:"}],
+  "pending": {"step": 4, "add": {"kind": "mirror", "size": "8M", "disks": ["Disk1", "Disk2"]}}})";
+
 // The second disk missed the creation of the last volume.
 constexpr std::string_view kStaleMirror = R"({"name": "ForeignStal-Dg0", "seed": 204,
   "disks": [{"size": "64M"}, {"size": "80M", "stale": 1}],
@@ -60,6 +64,7 @@ const ForeignGroup kForeignComplete{"Complete", kAllLayouts};
 const ForeignGroup kForeignIncomplete{"Incomplete", kAllLayouts, {3}};
 const ForeignGroup kForeignMixed{"MixedSectors", kMixedSectors};
 const ForeignGroup kForeignStale{"Stale", kStaleMirror};
+const ForeignGroup kForeignOpen{"OpenTransaction", kOpenTransaction};
 const ForeignGroup kForeign2003{"OfServer2003", kOldFormat};
 
 namespace {
@@ -298,18 +303,6 @@ std::vector<std::string> ForeignGroupTest::DeviceProblems(
     }
   }
   return problems;
-}
-
-TASK_INFO ForeignGroupTest::AwaitTask(Session& session, const TASK_INFO& started, std::uint64_t mark) {
-  if (started.status != REQ_STARTED && started.status != REQ_IN_PROGRESS) return started;
-  const auto told = session.sink().WaitFor(
-      [&](const ReceivedObject& object) {
-        return object.type == DMNOTIFY_TASK_INFO && object.id == started.id && object.task &&
-               object.task->status != REQ_STARTED && object.task->status != REQ_IN_PROGRESS;
-      },
-      std::chrono::seconds(120), mark);
-  [&] { ASSERT_TRUE(told) << "task " << started.id << " does not end"; }();
-  return *told->task;
 }
 
 }  // namespace dmrp::suites

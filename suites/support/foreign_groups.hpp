@@ -8,6 +8,7 @@
 #pragma once
 
 #include "suites/support/dynamic_volumes.hpp"
+#include "suites/support/task_end.hpp"
 
 #include <functional>
 #include <ostream>
@@ -35,6 +36,8 @@ extern const ForeignGroup kForeignIncomplete;
 extern const ForeignGroup kForeignMixed;
 /// A mirror whose second disk has an older database.
 extern const ForeignGroup kForeignStale;
+/// A transaction that makes a mirror was cut off behind its commit point.
+extern const ForeignGroup kForeignOpen;
 /// In the format of Windows Server 2003.
 extern const ForeignGroup kForeign2003;
 
@@ -62,8 +65,6 @@ class ForeignGroupTest : public DynamicTest {
   /// The device of a volume in the target's machine, "/dev/mapper/...".
   std::string DevicePath(Session& session, LdmObjectId volume);
 
-  /// Waits for the end of a task that was started, and gives its last TASK_INFO.
-  TASK_INFO AwaitTask(Session& session, const TASK_INFO& started, std::uint64_t mark);
   /// What is on the disks now, with the copies that it was read from.
   struct GroupCopies {
     harness::DynamicLayout layout;
