@@ -1,5 +1,6 @@
 // GrowVolume (3.2.4.4.1.30, 3.2.4.4.3.30).
-#include "suites/support/dynamic_volumes.hpp"
+#include "harness/guest/guest.hpp"
+#include "suites/support/volume_data.hpp"
 
 #include <functional>
 #include <limits>
@@ -13,7 +14,7 @@ using ::testing::SizeIs;
 
 constexpr std::int64_t kMore = MiB(4);
 
-class GrowVolumeTest : public DynamicTest {
+class GrowVolumeTest : public VolumeDataTest {
  protected:
   // The simple volume on disk 0, and a request for more of it on disk 1.
   GrowVolumeRequest Ask(Session& session) {
@@ -96,6 +97,77 @@ TEST_P(GrowVolume, ModifiesVolumeAndDiskAndCreatesTheRegion) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Both, GrowVolume, kBothRevisions, RevisionName());
+
+// A volume with NTFS on it, and what a program of the guest does with it.
+class GrowVolumeInUse : public GrowVolumeTest, public ::testing::WithParamInterface<Revision> {
+ protected:
+  Session& session() { return SessionOf(GetParam()); }
+  FileSystemOnDisk FileSystemNow() {
+    const GroupImages images = GroupImagesNow();
+    const harness::DynamicGroup& group = images.layout.groups.at(0);
+    return FileSystemOnMembers(group, group.volumes.at(0));
+  }
+};
+
+// Without force a volume that cannot be locked stays as it is, with its users; with force it grows, and the
+// NTFS on it with it, with all that is in it.
+TEST_P(GrowVolumeInUse, AsksForForceWhileTheVolumeIsInUse) {
+  Checks("DMRP-1006", "DMRP-1659", "DMRP-1007", "DMRP-1657");
+  StartDynamic(2);
+  GuestOrSkip();
+  GrowVolumeRequest request = Ask(session());
+  FormatVolume(session(), volume_.id, u"GROWS", FSTYPE_NTFS);
+  harness::AgentClient& agent = GuestOrSkip().agent();
+  Need(agent.Shell("mkdir -p /held && ntfs-3g " + DeviceOf(volume_.id) +
+                       " /held && echo precious > /held/file && umount /held && ntfs-3g -o ro " +
+                       DeviceOf(volume_.id) + " /held",
+                   std::chrono::seconds(30)));
+  {
+    const harness::HeldFile held = Need(harness::HeldFile::Hold(agent, "/held/file"));
+    ASSERT_THAT(session().RefreshFileSys(), Succeeds());
+    request.volumeSpec.lastKnownState = VolumeNow(session(), volume_.id).lastKnownState;
+    EXPECT_THAT(Grow(session(), request), FailsWith(LDM_E_VOLUME_IN_USE));
+    EXPECT_EQ(VolumeNow(session(), volume_.id).length, volume_.length);
+    EXPECT_EQ(GroupsOnDisk().groups.at(0).volumes.at(0).size, static_cast<std::uint64_t>(volume_.length));
+    EXPECT_EQ(Need(agent.ReadFile("/held/file")), "precious\n");
+
+    Checks("DMRP-1006", "DMRP-1659", "DMRP-1017");
+    request.volumeSpec.lastKnownState = VolumeNow(session(), volume_.id).lastKnownState;
+    request.force = true;
+    ASSERT_THAT(Grow(session(), request), Succeeds());
+  }
+  EXPECT_EQ(VolumeNow(session(), volume_.id).length, volume_.length + kMore);
+  const FileSystemOnDisk grown = FileSystemNow();
+  EXPECT_EQ(FsTypeOf(grown), FSTYPE_NTFS) << grown.account;
+  EXPECT_EQ(grown.label, "GROWS");
+  EXPECT_THAT(grown.problems, IsEmpty()) << grown.account;
+  // The last sector of the volume holds the copy of the boot sector.
+  EXPECT_GE(grown.units * grown.unit + 2 * grown.unit, static_cast<std::uint64_t>(volume_.length + kMore))
+      << grown.account;
+  Need(agent.Shell("umount -l /held; mkdir -p /grown && ntfs-3g -o ro " + DeviceOf(volume_.id) + " /grown",
+                   std::chrono::seconds(30)));
+  EXPECT_EQ(Need(agent.ReadFile("/grown/file")), "precious\n");
+  Need(agent.Shell("umount /grown"));
+}
+
+// What the volume holds stays where it is, and the first octet of the new extent is the next one of the
+// volume.
+TEST_P(GrowVolumeInUse, KeepsTheDataInItsPlace) {
+  Checks("DMRP-1013", "DMRP-1014");
+  StartDynamic(2);
+  GuestOrSkip();
+  const GrowVolumeRequest request = Ask(session());
+  WritePattern(session(), volume_.id, 30);
+  GrowVolumeRequest current = request;
+  current.volumeSpec.lastKnownState = VolumeNow(session(), volume_.id).lastKnownState;
+  ASSERT_THAT(Grow(session(), current), Succeeds());
+  const GroupImages images = GroupImagesNow();
+  EXPECT_THAT(PatternProblemsOnDisk(images.layout.groups.at(0), images.layout.groups.at(0).volumes.at(0), 30),
+              IsEmpty());
+  EXPECT_THAT(PatternProblems(volume_.id, 30), IsEmpty());
+}
+
+INSTANTIATE_TEST_SUITE_P(Both, GrowVolumeInUse, kBothRevisions, RevisionName());
 
 struct Wrong {
   const char* name;

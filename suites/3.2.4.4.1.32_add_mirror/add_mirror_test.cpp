@@ -1,5 +1,5 @@
 // AddMirror (3.2.4.4.1.32, 3.2.4.4.3.35).
-#include "suites/support/dynamic_volumes.hpp"
+#include "suites/support/volume_data.hpp"
 
 #include <functional>
 #include <limits>
@@ -11,7 +11,7 @@ using ::testing::Contains;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-class AddMirrorTest : public DynamicTest {
+class AddMirrorTest : public VolumeDataTest {
  protected:
   // The simple volume on disk 0 and a request for its copy on disk 1.
   AddMirrorRequest Ask(Session& session) {
@@ -90,6 +90,43 @@ TEST_P(AddMirror, ModifiesVolumeAndDiskAndCreatesTheRegion) {
     EXPECT_EQ(region.length, volume_.length);
     EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_REGION_INFO, LDMACTION_CREATED, region.id)));
   }
+}
+
+// With needContiguous the new member is one region: a fragmented disk that has no such region is refused, and
+// one that has room beside its pieces gets it there.
+TEST_P(AddMirror, KeepsTheCopyInOnePieceWhenAsked) {
+  Checks("DMRP-1056");
+  const std::int64_t too_long = FragmentDisk(session(), 1);
+  const VolumeShape shape{"Long", VOLUMELAYOUT_SIMPLE, {{0, too_long}}, too_long};
+  const VOLUME_INFO source = Make(session(), shape);
+  const auto ask = [&](const VOLUME_INFO& volume) {
+    const DISK_INFO_EX disk = DiskNow(session(), 1);
+    AddMirrorRequest request;
+    request.volumeId = volume.id;
+    request.volumeLastKnownState = volume.lastKnownState;
+    request.diskSpec.diskId = disk.id;
+    request.diskSpec.length = volume.length;
+    request.diskSpec.needContiguous = true;
+    request.diskSpec.lastKnownState = disk.lastKnownState;
+    return request;
+  };
+  ASSERT_THAT(Add(session(), ask(source)), Refused());
+  EXPECT_EQ(VolumeNow(session(), source.id).layout, VOLUMELAYOUT_SIMPLE);
+  ASSERT_THAT(DeleteVolume(session(), source.id, VolumeNow(session(), source.id).lastKnownState), Succeeds());
+
+  const VOLUME_INFO fits = Make(session(), ShapesOfEachLayout().front());
+  const std::uint64_t mark = session().sink().Count();
+  const auto reply = Add(session(), ask(fits));
+  ASSERT_THAT(reply, Succeeds());
+  AwaitHealthy(session(), fits.id, mark);
+  std::size_t members = 0;
+  for (const REGION_INFO_EX& region : Need(session().View()).RegionsOfVolume(fits.id)) {
+    if (region.diskId != lab().DiskId(1)) continue;
+    ++members;
+    EXPECT_EQ(region.length, fits.length);
+  }
+  EXPECT_EQ(members, 1U);
+  EXPECT_THAT(BrokenInvariants({0, 1}, {.degraded = false, .complete = true, .data = true}), IsEmpty());
 }
 
 INSTANTIATE_TEST_SUITE_P(Both, AddMirror, kBothRevisions, RevisionName());

@@ -39,11 +39,12 @@ std::string VolumeDataTest::DeviceOf(LdmObjectId volume) {
   return "/dev/mapper/" + name.substr(kFolder.size(), name.size() - kFolder.size() - 1);
 }
 
-VOLUME_INFO VolumeDataTest::FormatVolume(Session& session, LdmObjectId volume, std::u16string label) {
+VOLUME_INFO VolumeDataTest::FormatVolume(Session& session, LdmObjectId volume, std::u16string label,
+                                         std::int32_t type) {
   FormatRequest request;
   request.storageId = volume;
   request.storageLastKnownState = VolumeNow(session, volume).lastKnownState;
-  request.fsSpec = FileSystemSpec(FSTYPE_FAT, 4096, std::move(label));
+  request.fsSpec = FileSystemSpec(type, 4096, std::move(label));
   request.quickFormat = true;
   const std::uint64_t mark = session.sink().Count();
   const auto reply = session.Format(request);

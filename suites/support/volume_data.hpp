@@ -32,8 +32,9 @@ class VolumeDataTest : public DynamicTest {
   /// The path of a volume's device in the machine.
   std::string DeviceOf(LdmObjectId volume);
 
-  /// A file system (FAT, 4096 octets to the cluster) with that label on the volume; the volume afterwards.
-  VOLUME_INFO FormatVolume(Session& session, LdmObjectId volume, std::u16string label);
+  /// A file system with 4096 octets to the cluster and that label on the volume; the volume afterwards.
+  VOLUME_INFO FormatVolume(Session& session, LdmObjectId volume, std::u16string label,
+                           std::int32_t type = FSTYPE_FAT);
   /// A letter that is free, the last of the alphabet; `number` tells several apart.
   DRIVE_LETTER_INFO FreeLetter(Session& session, std::size_t number = 0);
   DRIVE_LETTER_INFO LetterNow(Session& session, char16_t letter);
