@@ -121,9 +121,13 @@ Outcome<void> BringBack(DiskGroups& groups, const std::string& disk_key) {
   if (place.member == nullptr) {
     return Reject(LDM_E_DAOFFLINE, "the disk is not there any more");
   }
-  return groups.Update([disk = place.member->disk](DiskGroups::OpenGroup& open) {
-    return BringBack(open.group.Current(), disk);
-  });
+  return groups.Update(
+      [disk = place.member->disk](DiskGroups::OpenGroup& open) -> StorageResult<ldm::Database> {
+        if (auto taken = ldm::TakeHostSignature(open.group, disk); !taken) {
+          return tl::unexpected(taken.error());
+        }
+        return BringBack(open.group.Current(), disk);
+      });
 }
 
 bool LiesOn(const GroupVolume& volume, const Guid& disk) {

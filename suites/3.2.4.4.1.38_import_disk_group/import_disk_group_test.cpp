@@ -278,6 +278,48 @@ TEST_P(ImportDiskGroupChecks, NewDisksJoinIt) {
   EXPECT_THAT(ObserveAll(session()), Unchanged(before));
 }
 
+// A disk that was not there at the import comes later, with the database of before: it is a missing disk that
+// is back, and its volumes are whole again when it was attached.
+TEST_P(ImportDiskGroupChecks, AMissingDiskMayComeLater) {
+  Checks("DMRP-1162", "DMRP-1224", "DMRP-1226", "DMRP-1894");
+  NeedsCapability("attach");
+  StartWith(GroupRequests(kForeignIncomplete));
+  const harness::DynamicGroup made = CopyGroups().layout.groups.at(0);
+  std::uint64_t mark = session().sink().Count();
+  const auto reply = Call(session(), DiskNow(session()).dgid.value_or(Bytes()));
+  ASSERT_THAT(reply, Succeeds());
+  ASSERT_EQ(AwaitTask(session(), reply->tinfo, mark).status, REQ_COMPLETED);
+  mark = session().sink().Count();
+  Need(lab().bed().Attach(GroupDisk(kForeignComplete, 3)));
+  const auto came = session().sink().WaitFor(
+      [](const ReceivedObject& object) {
+        return object.disk && object.action != LDMACTION_DELETED && object.disk->length == MiB(112) &&
+               (object.disk->deviceState & DWORD{DEVICESTATE_MISSING}) == 0;
+      },
+      target().notification_timeout, mark);
+  ASSERT_TRUE(came) << "the disk is not told";
+  StorageView view = Need(session().View());
+  for (const DISK_INFO_EX& disk : view.disks) {
+    EXPECT_EQ(disk.deviceState & DWORD{DEVICESTATE_MISSING}, 0U) << ToText(disk);
+  }
+  ASSERT_NE(view.FindDisk(came->id), nullptr);
+  EXPECT_EQ(view.FindDisk(came->id)->dgid, DiskNow(session()).dgid);
+  mark = session().sink().Count();
+  ReAttachDiskRequest request;
+  request.diskId = came->id;
+  request.diskLastKnownState = view.FindDisk(came->id)->lastKnownState;
+  ASSERT_THAT(session().Change<ReAttachDiskReply>(session().interface(), "ReAttachDisk", request),
+              Succeeds());
+  for (const harness::DynamicVolume& volume : made.volumes) {
+    const VOLUME_INFO* object = ObjectOf(view, volume);
+    ASSERT_NE(object, nullptr) << volume.name;
+    AwaitHealthy(session(), object->id, mark);
+  }
+  EXPECT_THAT(DataProblems(made.guid, made.volumes), IsEmpty());
+  EXPECT_THAT(DeviceProblems(session(), made.volumes), IsEmpty());
+  EXPECT_THAT(BrokenInvariants({}, {.degraded = false, .complete = true, .data = true}), IsEmpty());
+}
+
 // What a power cut left of a transaction is ended one way or the other before the group is ours.
 TEST_P(ImportDiskGroupChecks, EndsAnOpenTransaction) {
   Checks("DMRP-1161", "DMRP-1162");

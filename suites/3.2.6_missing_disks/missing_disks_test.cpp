@@ -1,6 +1,5 @@
 // Disk arrival and removal (3.2.6.1, 3.2.6.2) where the disks are dynamic: missing disks, what becomes of
-// volumes without them, foreign disks; and RefreshEx (3.2.4.4.4.1), which looks for missing disks itself.
-#include "harness/guest/guest.hpp"
+// volumes without them, and foreign disks.
 #include "suites/support/foreign_groups.hpp"
 #include "suites/support/volume_data.hpp"
 
@@ -12,7 +11,6 @@ namespace {
 using ::testing::AnyOf;
 using ::testing::Contains;
 using ::testing::IsEmpty;
-using ::testing::Not;
 
 bool IsMissing(const DISK_INFO_EX& disk) { return (disk.deviceState & DWORD{DEVICESTATE_MISSING}) != 0; }
 
@@ -247,48 +245,6 @@ TEST_P(ForeignDisks, ComeAndGo) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Both, ForeignDisks, kBothRevisions, RevisionName());
-
-class RefreshExOfMissingDisks : public VolumeDataTest {};
-
-// A disk that stops answering, and answers again, makes no event: RefreshEx looks for it.
-TEST_F(RefreshExOfMissingDisks, FindsThemItself) {
-  Checks("DMRP-1865", "DMRP-1866");
-  StartDynamic(2);
-  harness::Guest& guest = GuestOrSkip();
-  Session& session = SessionOf(Revision::kIVolumeClient3);
-  const LdmObjectId simple = Make(session, {"Simple", VOLUMELAYOUT_SIMPLE, {{1, MiB(16)}}, MiB(16)}).id;
-  const LdmObjectId mirror =
-      Make(session, {"Mirror", VOLUMELAYOUT_MIRROR, {{0, MiB(8)}, {1, MiB(8)}}, MiB(8)}).id;
-  std::string device;
-  for (const harness::AttachedDisk& disk : guest.disks()) {
-    if (disk.id == lab().bed().disks().at(1).id) device = disk.guest_device;
-  }
-  const auto set_state = [&](const std::string& state) {
-    Need(guest.agent().Shell("echo " + state + " > /sys/block/" + device + "/device/state"));
-  };
-  std::uint64_t mark = session.sink().Count();
-  set_state("offline");
-  ASSERT_THAT(session.RefreshEx(), Succeeds());
-  const StorageView away = Need(session.View());
-  ASSERT_NE(MissingDisk(away), nullptr) << "the missing disk was not found";
-  EXPECT_EQ(away.FindVolume(simple)->status, VOLUME_STATUS_FAILED);
-  EXPECT_EQ(away.FindVolume(mirror)->status, VOLUME_STATUS_FAILED_REDUNDANCY);
-  EXPECT_THAT(away.RegionsOf(MissingDisk(away)->id), Not(IsEmpty()));
-  for (const LdmObjectId volume : {simple, mirror}) {
-    EXPECT_THAT(session.sink().Objects(mark),
-                Contains(Notifies(DMNOTIFY_VOLUME_INFO, LDMACTION_MODIFIED, volume)));
-  }
-  mark = session.sink().Count();
-  set_state("running");
-  ASSERT_THAT(session.RefreshEx(), Succeeds());
-  const StorageView back = Need(session.View());
-  EXPECT_EQ(MissingDisk(back), nullptr) << "the disk that is back was not found";
-  const auto told = session.sink().Objects(mark);
-  for (const REGION_INFO_EX& region : back.RegionsOfVolume(simple)) {
-    EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_REGION_INFO, LDMACTION_CREATED, region.id)));
-  }
-  EXPECT_THAT(back.RegionsOfVolume(simple), Not(IsEmpty()));
-}
 
 }  // namespace
 }  // namespace dmrp::suites

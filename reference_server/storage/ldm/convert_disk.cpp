@@ -193,4 +193,20 @@ StorageResult<Database> ForgetDisk(Database database, ObjectId disk) {
   return database;
 }
 
+StorageResult<void> TakeHostSignature(DiskGroup& group, ObjectId disk) {
+  const Member* returned = group.MemberOf(disk);
+  if (returned == nullptr) {
+    return Refuse(StorageErrorCode::kDiskMissing, fmt::format("disk {} is not here", disk));
+  }
+  for (const Member& other : group.Members()) {
+    const std::uint32_t signature = other.header.hostSignature;
+    if (other.header.diskGuid == returned->header.diskGuid || signature == returned->header.hostSignature) {
+      continue;
+    }
+    if (auto done = group.RewriteHeaders(signature); !done) return GroupFailed(done.error());
+    return {};
+  }
+  return {};
+}
+
 }  // namespace dmrp::server::ldm

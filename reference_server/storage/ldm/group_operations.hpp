@@ -55,6 +55,8 @@ StorageResult<std::optional<DiskGroup>> UnconvertDisk(DiskGroup group, ObjectId 
 
 /// Removes the record of a disk that is missing and holds no subdisk. kNotEmpty, kNotFound.
 StorageResult<Database> ForgetDisk(Database database, ObjectId disk);
+/// Gives a disk that was away the host signature of the others, which they may have got meanwhile.
+StorageResult<void> TakeHostSignature(DiskGroup& group, ObjectId disk);
 
 /// Makes a foreign group the group of this host (3.2.4.4.1.38): brings the copies to one state and gives the
 /// headers a new sequence. Disks that are not there are noted as missing.

@@ -209,5 +209,19 @@ TEST(ForgetDiskTest, RemovesTheRecordOfAMissingDiskWithoutVolumes) {
   EXPECT_EQ(CodeOf(ForgetDisk(lab.Now(), lab.disks[1])), StorageErrorCode::kNotFound);
 }
 
+TEST(TakeHostSignatureTest, AReturnedDiskGetsThatOfTheOthers) {
+  constexpr std::uint32_t kSignature = 0x5EED0001;
+  MemoryGroup lab(2);
+  lab.Reload({lab.devices[0].get()});
+  EXPECT_EQ(CodeOf(TakeHostSignature(*lab.group, lab.disks[1])), StorageErrorCode::kDiskMissing);
+  ASSERT_TRUE(lab.group->RewriteHeaders(kSignature));
+  lab.Reload({lab.devices[0].get(), lab.devices[1].get()});
+  ASSERT_NE(lab.group->MemberOf(lab.disks[1])->header.hostSignature, kSignature);
+  ASSERT_TRUE(TakeHostSignature(*lab.group, lab.disks[1]));
+  lab.Reload({lab.devices[0].get(), lab.devices[1].get()});
+  for (const Member& member : lab.group->Members()) EXPECT_EQ(member.header.hostSignature, kSignature);
+  ExpectSound(*lab.group);
+}
+
 }  // namespace
 }  // namespace dmrp::server::ldm
