@@ -78,6 +78,8 @@ class TestRun:
     disks: list[dict] = dataclasses.field(default_factory=list)
     notifications: int = 0
     logs: list[str] = dataclasses.field(default_factory=list)
+    shared: set[str] = dataclasses.field(default_factory=set)
+    """Tests whose operation it looks at; their calls are among its own."""
 
     def call(self, seq: int | None) -> Call | None:
         return next((call for call in self.calls if call.seq == seq), None) if seq else None
@@ -234,6 +236,13 @@ class Run:
                 test.disks.append(record)
             case "notification":
                 test.notifications += 1
+            case "shared":
+                # The operation that it looks at was done by another test of its process.
+                by = record.get("by") or ""
+                if by in self.tests and by not in test.shared:
+                    test.shared.add(by)
+                    test.calls = [*self.tests[by].calls, *test.calls]
+                    test.logs.append(f"suite: the operation under test was done by {by}")
             case "log":
                 test.logs.append(f"{record.get('source', '')}: {record.get('text', '')}")
                 del test.logs[:-_MOST_LOGS]

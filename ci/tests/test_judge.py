@@ -43,6 +43,17 @@ def test_a_raw_call_is_credited_by_its_opnum(recorder, small):
     assert verdicts(recorder.judge(**small))["DMRP-0001@IVolumeClient3::EnumTasks"] is Verdict.PROVEN
 
 
+def test_a_test_that_looks_at_what_another_did_is_credited_for_its_calls(recorder, small):
+    recorder.test("Enum.Acts", ["DMRP-0002"], calls=[DISKS, TASKS])
+    recorder.write("test", event="start", test="Enum.Looks")
+    recorder.write("shared", test="Enum.Looks", by="Enum.Acts")
+    recorder.write("shared", test="Enum.Looks", by="Enum.Acts")
+    recorder.write("test", event="end", test="Enum.Looks", requirements=["DMRP-0001"], outcome="passed")
+    result = recorder.judge(**small)
+    assert verdicts(result)["DMRP-0001"] is Verdict.PROVEN
+    assert verdicts(result)["DMRP-0001@IVolumeClient3::EnumTasks"] is Verdict.PROVEN
+
+
 def test_naming_the_rule_that_takes_over_stands_for_those_taken_over(recorder, small):
     recorder.test("Enum.New", ["DMRP-0004"], calls=[TASKS])
     assert verdicts(recorder.judge(**small))["DMRP-0001@IVolumeClient3::EnumTasks"] is Verdict.PROVEN

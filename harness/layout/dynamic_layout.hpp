@@ -147,6 +147,9 @@ struct LdmFinding {
   friend bool operator==(const LdmFinding&, const LdmFinding&) = default;
 };
 
+/// Of LdmFinding::number: a transaction is open, so that other findings may come of that.
+inline constexpr unsigned kInvariantOfRest = 32;
+
 struct LdmCheckOptions {
   bool degraded = false;  ///< states of failed and missing members are no findings
   bool complete = false;  ///< every disk of a group must have an image

@@ -116,6 +116,16 @@ std::string LowerCase(std::string text) {
   return text;
 }
 
+// A device loses its attributes before its name: what was read of one that is leaving may be half of it. A
+// SCSI disk, sd or sr, has a vendor as long as it stays.
+bool IsGoing(const fs::path& block) {
+  std::error_code error;
+  if (!fs::exists(block / "size", error)) return true;
+  const std::string name = block.filename();
+  const bool scsi = name.starts_with("sd") || name.starts_with("sr");
+  return scsi && !fs::exists(block / "device" / "vendor", error);
+}
+
 }  // namespace
 
 std::string_view BusKindName(BusKind bus) {
@@ -205,6 +215,10 @@ Result<DeviceInfo> DeviceScanner::Inspect(const std::string& name) {
     geometries_[name] = {device.diskSequence, device.geometry};
   }
   IdentifyDevice(device, roots_);
+  if (IsGoing(block)) {
+    geometries_.erase(name);
+    return Fail(ErrorKind::kUnavailable, fmt::format("block device {} is being removed", name));
+  }
   return device;
 }
 

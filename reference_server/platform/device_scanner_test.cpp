@@ -64,6 +64,19 @@ TEST(DeviceScanner, ReadsIdentityAndAddressOfAScsiDisk) {
                             R"(\{53f56307-b6bf-11d0-94f2-00a0c91efb8b\})"));
 }
 
+// The kernel takes attributes away before the names, in that order.
+TEST(DeviceScanner, DoesNotTellOfADiskThatIsBeingRemoved) {
+  const FakeSystem system;
+  AddScsiDisk(system, "sda", "2:0:3:1");
+  AddScsiDisk(system, "sdb", "2:0:4:0");
+  AddScsiDisk(system, "sdc", "2:0:5:0");
+  std::filesystem::remove(system.Path("sys/block/sda/device/vendor"));
+  std::filesystem::remove(system.Path("sys/block/sdb/size"));
+  const auto devices = DeviceScanner(system.Roots()).Scan();
+  ASSERT_EQ(devices.size(), 1U);
+  EXPECT_EQ(devices[0].name, "sdc");
+}
+
 TEST(DeviceScanner, OrdersByAddressAndGivesEachItsOwnPath) {
   const FakeSystem system;
   AddScsiDisk(system, "sda", "2:0:9:0");

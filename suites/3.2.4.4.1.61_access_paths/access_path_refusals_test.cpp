@@ -195,6 +195,8 @@ TEST_P(AccessPathConditions, RefuseAHostThatCannotBeWritten) {
   const std::string device = lab().bed().guest()->disks().at(0).guest_device;
   const auto set = [&](const char* mode) {
     Need(agent.Shell(fmt::format("blockdev --set{0} /dev/{1} && blockdev --set{0} /dev/{1}1", mode, device)));
+    // So that the server does not tell of it some time later, beside another call.
+    ASSERT_THAT(session().Refresh(), Succeeds());
   };
   set("ro");
   const auto added = Add(session(), OnHost(u"second"), IdOf(kFatHost));

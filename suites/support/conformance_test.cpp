@@ -89,10 +89,7 @@ std::string ConformanceTest::ScenarioKey() {
 void ConformanceTest::NoteOnce() {
   const std::string& test = Run::Current().history()->test();
   if (lab().once_by == test) return;
-  Run::Current().history()->Write("log", {{"test", test},
-                                          {"source", "suite"},
-                                          {"text", "The operation under test was done by " + lab().once_by +
-                                                       ", whose record has its calls."}});
+  Run::Current().history()->Write("shared", {{"test", test}, {"by", lab().once_by}});
 }
 
 Lab& ConformanceTest::lab() {
