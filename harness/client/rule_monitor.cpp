@@ -211,6 +211,7 @@ void RuleMonitor::SawReply(const CallFacts& call, const std::optional<Error>& er
   // 0 and codes without bit 31 are success; codes that are errors by name only show up as a success that
   // changed nothing, which the method's own tests see.
   if (call.interface == "IVolumeClient") findings_->Expect(true, {"DMRP-0581"}, "", [] { return ""; });
+  if (call.interface == "IVolumeClient2") findings_->Expect(true, {"DMRP-1518"}, "", [] { return ""; });
   if (call.interface == "IVolumeClient3") findings_->Expect(true, {"DMRP-1533"}, "", [] { return ""; });
   if (call.interface == "IVolumeClient4") findings_->Expect(true, {"DMRP-1858"}, "", [] { return ""; });
   const bool named_error = (static_cast<std::uint32_t>(result) & 0xFFFFFF00U) == 0x41000000U;

@@ -1,5 +1,7 @@
 // Operation numbers (3.1.4, 3.2.4.4): what is reserved or beyond the table is refused, stubs that are cut are
 // too, and nothing else happens.
+#include "protocol/dmrp/hresult.hpp"
+#include "protocol/rpc/types.hpp"
 #include "suites/support/conformance_test.hpp"
 
 #include <algorithm>
@@ -73,6 +75,40 @@ TEST_P(OpnumBeyondTheTable, IsRefusedWithoutEffect) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Beyond, OpnumBeyondTheTable, ::testing::ValuesIn(NumbersBeyond()), NumberName);
+
+struct Table {
+  const InterfaceInfo* interface;
+  const char* id;
+};
+
+class MethodTable : public ConformanceTest, public ::testing::WithParamInterface<Table> {
+ protected:
+  void SetUp() override { StartShared("one-mbr-disk", {kMbr512}); }
+};
+
+// Every number of the table is known, and its method built. Without parameters only those methods do anything
+// that take none; all others fault, or refuse.
+TEST_P(MethodTable, IsThereAsAWhole) {
+  Checks(GetParam().id);
+  Session& session = SessionOf(Revision::kIVolumeClient3);
+  for (const MethodInfo& method : GetParam().interface->methods) {
+    if (method.reserved || method.name == "Uninitialize") continue;  // that would end the shared session
+    const auto reply = session.CallRaw(*GetParam().interface, method.opnum, {});
+    if (reply.answered()) {
+      EXPECT_NE(reply.value.result, E_NOTIMPL) << method.name;
+    } else {
+      EXPECT_EQ(reply.error->kind, ErrorKind::kFault) << method.name << ": " << reply.error->ToString();
+      EXPECT_NE(reply.error->status, rpc::nca_s_op_rng_error) << method.name;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, MethodTable,
+                         ::testing::Values(Table{&kIVolumeClient, "DMRP-0258"},
+                                           Table{&kIVolumeClient2, "DMRP-0259"},
+                                           Table{&kIVolumeClient3, "DMRP-0260"},
+                                           Table{&kIVolumeClient4, "DMRP-0261"}),
+                         [](const auto& info) { return std::string(info.param.interface->name); });
 
 // Each number reaches the method that the table names: known by what it answers.
 class OpnumTable : public ConformanceTest {
