@@ -102,6 +102,7 @@ TEST(DeviceScanner, TellsBusesByWhereTheDeviceHangs) {
   const FakeSystem system;
   const auto add = [&](const std::string& name, const std::string& real) {
     system.File(real + "/size", "2048\n");
+    if (name.starts_with("sd")) system.File(real + "/device/vendor", "ACME\n");
     system.Link("sys/block/" + name, real);
   };
   add("vda", "sys/devices/pci0000:00/0000:00:05.0/virtio2/block/vda");
