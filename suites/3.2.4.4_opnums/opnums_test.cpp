@@ -92,7 +92,9 @@ TEST_P(MethodTable, IsThereAsAWhole) {
   Checks(GetParam().id);
   Session& session = SessionOf(Revision::kIVolumeClient3);
   for (const MethodInfo& method : GetParam().interface->methods) {
-    if (method.reserved || method.name == "Uninitialize") continue;  // that would end the shared session
+    // Two that take no parameters end the session or the machine; they have suites of their own.
+    const bool ends = method.name == "Uninitialize" || method.name == "ShutDownSystem";
+    if (method.reserved || ends) continue;
     const auto reply = session.CallRaw(*GetParam().interface, method.opnum, {});
     if (reply.answered()) {
       EXPECT_NE(reply.value.result, E_NOTIMPL) << method.name;
