@@ -46,6 +46,8 @@ Result<FtDisks> Parse(const nlohmann::json& told) {
       FtMadeSet& one = made.sets.emplace_back();
       one.type = set.at("type").get<std::string>();
       one.group = set.at("group").get<std::uint16_t>();
+      const auto letter = set.at("letter").get<std::string>();
+      one.letter = letter.empty() ? char{0} : letter.front();
       one.length = set.at("length").get<std::uint64_t>();
       for (const nlohmann::json& member : set.at("members")) {
         one.members.push_back({member.at("disk").get<std::string>(), member.at("start").get<std::uint64_t>(),

@@ -40,6 +40,7 @@ struct FtMadeMember {
 struct FtMadeSet {
   std::string type;  ///< "mirror", "stripe", "parity", "volume"
   std::uint16_t group = 0;
+  char letter = 0;           ///< 0: none
   std::uint64_t length = 0;  ///< octets of data
   std::vector<FtMadeMember> members;
 };

@@ -5,7 +5,7 @@
     ft_image.py --put VALUE HIVE          puts a record (a file) into a hive, which is made if it is not there
 
 Prints what it made: {"hive", "value", "disks": [{"name", "path", "size", "sector", "signature"}],
-"sets": [{"type", "group", "length", "members": [{"disk", "start", "length", "type", "number"}]}]}; offsets are octets.
+"sets": [{"type", "group", "letter", "length", "members": [{"disk", "start", "length", "type", "number"}]}]}; offsets are octets.
 
 A description:
     disks   list of
@@ -139,6 +139,7 @@ class FtSet:
     members: list[Member]
     filesystem: str
     label: str
+    letter: str
 
     @property
     def column(self) -> int:
@@ -299,7 +300,7 @@ def read_description(told: dict) -> tuple[list[Disk], list[FtSet]]:
             disk = disks[member["disk"]]
             disk.partitions.append(partition)
             members.append(Member(disk, partition, state, member.get("garbage", False)))
-        sets.append(FtSet(kind, group, SET_STATES[one.get("state", "ok")], members, filesystem, one.get("label", "")))
+        sets.append(FtSet(kind, group, SET_STATES[one.get("state", "ok")], members, filesystem, one.get("label", ""), letter))
     for one in told["disks"]:
         disk = disks[one["name"]]
         for plain in one.get("partitions", []):
@@ -349,6 +350,7 @@ def make(told: dict, folder: pathlib.Path) -> dict:
             {
                 "type": s.type,
                 "group": s.group,
+                "letter": s.letter,
                 "length": s.length,
                 "members": [
                     {"disk": m.disk.name, "start": m.partition.start, "length": m.partition.size, "type": m.partition.type,

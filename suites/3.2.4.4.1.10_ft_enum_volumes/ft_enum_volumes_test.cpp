@@ -23,10 +23,7 @@ VOLUMELAYOUT LayoutOfType(const std::string& type) {
   return type == "parity" ? VOLUMELAYOUT_RAID5 : VOLUMELAYOUT_SPANNED;
 }
 
-class FtEnumVolumes : public FtTest, public ::testing::WithParamInterface<Revision> {
- protected:
-  Session& session() { return SessionOf(GetParam()); }
-};
+using FtEnumVolumes = FtRevisionTest;
 
 // All sets of the machine's record, with what the record and the disks say of them, and nothing else.
 TEST_P(FtEnumVolumes, ListsEverySetAsItIs) {
@@ -85,7 +82,7 @@ INSTANTIATE_TEST_SUITE_P(Both, FtEnumVolumes, kBothRevisions, RevisionName());
 // Without a record there is none, whatever the disks' types say.
 TEST_P(FtEnumVolumes, ListsNoneWithoutARecord) {
   Checks("DMRP-0708", "DMRP-0711");
-  Start({kMbr512});
+  StartShared("a disk without sets", {kMbr512});
   const auto reply = session().FTEnumVolumes();
   ASSERT_THAT(reply, Succeeds());
   EXPECT_THAT(reply->ftVolumeList, IsEmpty());

@@ -10,19 +10,16 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using ::testing::UnorderedElementsAreArray;
 
-class FtEnumMembers : public FtTest, public ::testing::WithParamInterface<Revision> {
- protected:
-  Session& session() { return SessionOf(GetParam()); }
-};
+using FtEnumMembers = FtRevisionTest;
 
 // The regions where the set was made, and they name it; the count that comes in means nothing.
 TEST_P(FtEnumMembers, ListsTheRegionsOfTheSet) {
   Checks("DMRP-0719", "DMRP-0723", "DMRP-0724", "DMRP-0725", "DMRP-0726", "DMRP-0727", "DMRP-0728",
          "DMRP-1591", "DMRP-1592");
-  StartSharedSets(ParityOf());
+  StartForRefusals('F');
   const VOLUME_INFO set = SetNow(session());
   std::vector<LdmObjectId> expected;
-  for (const harness::FtMadeMember& member : made().sets[0].members) {
+  for (const harness::FtMadeMember& member : MadeSet().members) {
     for (const REGION_INFO_EX& region : PartitionsNow(session(), member.disk)) {
       if (region.start == static_cast<std::int64_t>(member.start)) {
         EXPECT_EQ(region.volId, set.id);
@@ -42,7 +39,7 @@ TEST_P(FtEnumMembers, ListsTheRegionsOfTheSet) {
 
 TEST_P(FtEnumMembers, RefusesWhatIsNoSetAndChangesNothing) {
   Checks("DMRP-0720", "DMRP-0722", "DMRP-0719", "DMRP-0729", "DMRP-1591");
-  StartSharedSets(MirrorOf());
+  StartForRefusals('E');
   const Observation before = ObserveAll(session());
   const LdmObjectId region = PartitionsNow(session(), "a").at(0).id;
   for (const LdmObjectId id :

@@ -7,15 +7,10 @@ namespace dmrp::suites {
 namespace {
 
 using ::testing::Contains;
-using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
-class FtDelete : public FtTest, public ::testing::WithParamInterface<Revision> {
+class FtDelete : public FtRevisionTest {
  protected:
-  void TearDown() override {
-    LetGo();
-    FtTest::TearDown();
-  }
-  Session& session() { return SessionOf(GetParam()); }
   Outcome<FTDeleteVolumeReply> DeleteNow(bool force = false) {
     const VOLUME_INFO set = SetNow(session());
     return Delete(session(), set.id, set.lastKnownState, force);
@@ -26,7 +21,8 @@ class FtDelete : public FtTest, public ::testing::WithParamInterface<Revision> {
 TEST_P(FtDelete, RemovesTheSetWithItsPartitions) {
   Checks("DMRP-0731", "DMRP-0735", "DMRP-0736", "DMRP-0737", "DMRP-0738", "DMRP-0739", "DMRP-0740",
          "DMRP-0741", "DMRP-0742", "DMRP-0743", "DMRP-1593", "DMRP-1594");
-  StartSets(MirrorOf());
+  StartOwnSet(FourMirrors(), 'E');
+  const std::size_t sets = RecordNow().sets.size();
   const StorageView before = Need(session().View());
   const VOLUME_INFO set = SetNow(session());
   ASSERT_NE(set.fsId, 0);
@@ -49,28 +45,31 @@ TEST_P(FtDelete, RemovesTheSetWithItsPartitions) {
     EXPECT_GE(after.FindDisk(region.diskId)->freeBytes,
               before.FindDisk(region.diskId)->freeBytes + region.length);
   }
-  EXPECT_THAT(RecordNow().sets, IsEmpty());
-  for (const std::size_t disk : {0U, 1U}) {
-    EXPECT_THAT(LayoutOf(disk).partitions, IsEmpty());
-  }
+  const harness::FtRecord record = RecordNow();
+  EXPECT_EQ(SetIn(record), nullptr);
+  EXPECT_EQ(record.sets.size(), sets - 1);
+  const std::vector<REGION_INFO_EX> members = before.RegionsOfVolume(set.id);
+  ASSERT_THAT(members, SizeIs(2));
+  ExpectOnDisk(session(), "a", members[0], std::nullopt);
+  ExpectOnDisk(session(), "b", members[1], std::nullopt);
 }
 
 TEST_P(FtDelete, OfASetInUseNeedsForce) {
   Checks("DMRP-0730", "DMRP-0735", "DMRP-0744", "DMRP-0731", "DMRP-1593", "DMRP-1595");
-  StartSets(MirrorOf());
+  StartOwnSet(FourMirrors(), 'F');
   HoldFileOpen();
   const auto refused = DeleteNow();
   EXPECT_THAT(refused, FailsWith(LDM_E_VOLUME_IN_USE));
   ExpectFailed(refused->tinfo, refused->result);
-  EXPECT_EQ(RecordNow().sets.size(), 1U);
+  EXPECT_NE(SetIn(RecordNow()), nullptr);
   EXPECT_THAT(DeleteNow(true), Succeeds());
-  EXPECT_THAT(SetsNow(session()), IsEmpty());
-  EXPECT_THAT(RecordNow().sets, IsEmpty());
+  EXPECT_EQ(SetNow(session()).id, 0);
+  EXPECT_EQ(SetIn(RecordNow()), nullptr);
 }
 
 TEST_P(FtDelete, RefusesWhatIsNoSetOrAStaleState) {
   Checks("DMRP-0732", "DMRP-0734", "DMRP-0731", "DMRP-0495", "DMRP-1593");
-  StartSharedSets(MirrorOf());
+  StartForRefusals('E');
   const VOLUME_INFO set = SetNow(session());
   const Observation before = ObserveAll(session());
   const LdmObjectId region = PartitionsNow(session(), "a").at(0).id;

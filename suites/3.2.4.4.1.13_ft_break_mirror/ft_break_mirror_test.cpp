@@ -7,16 +7,10 @@ namespace dmrp::suites {
 namespace {
 
 using ::testing::Contains;
-using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-class FtBreak : public FtTest, public ::testing::WithParamInterface<Revision> {
+class FtBreak : public FtRevisionTest {
  protected:
-  void TearDown() override {
-    LetGo();
-    FtTest::TearDown();
-  }
-  Session& session() { return SessionOf(GetParam()); }
   Outcome<FTBreakMirrorReply> BreakNow(bool force = false) {
     const VOLUME_INFO set = SetNow(session());
     return Break(session(), set.id, set.lastKnownState, force);
@@ -27,7 +21,8 @@ class FtBreak : public FtTest, public ::testing::WithParamInterface<Revision> {
 TEST_P(FtBreak, MakesTwoPartitionsOfTheMirror) {
   Checks("DMRP-0746", "DMRP-0750", "DMRP-0751", "DMRP-0752", "DMRP-0753", "DMRP-0754", "DMRP-0755",
          "DMRP-0756", "DMRP-0757", "DMRP-0758", "DMRP-0759", "DMRP-0760", "DMRP-1596", "DMRP-1597");
-  StartSets(MirrorOf());
+  StartOwnSet(FourMirrors(), 'G');
+  const std::size_t sets = RecordNow().sets.size();
   const StorageView before = Need(session().View());
   const VOLUME_INFO set = SetNow(session());
   const std::uint64_t mark = session().sink().Count();
@@ -52,34 +47,32 @@ TEST_P(FtBreak, MakesTwoPartitionsOfTheMirror) {
     const FILE_SYSTEM_INFO* system = after.FileSystemOf(member.id);
     ASSERT_NE(system, nullptr);
     EXPECT_EQ(system->fsType, FSTYPE_FAT);
-    with_letter += after.FindLetter(u'E')->storageId == member.id ? 1 : 0;
+    with_letter += after.FindLetter(u'G')->storageId == member.id ? 1 : 0;
   }
   EXPECT_EQ(with_letter, 1U);
   const harness::FtRecord record = RecordNow();
-  EXPECT_THAT(record.sets, IsEmpty());
-  for (const std::size_t disk : {0U, 1U}) {
-    const auto partitions = LayoutOf(disk).partitions;
-    ASSERT_THAT(partitions, SizeIs(1));
-    EXPECT_EQ(partitions[0].mbr_type, 0x06);
-  }
+  EXPECT_EQ(SetIn(record), nullptr);
+  EXPECT_EQ(record.sets.size(), sets - 1);
+  ExpectOnDisk(session(), "a", members[0], 0x06);
+  ExpectOnDisk(session(), "b", members[1], 0x06);
 }
 
 TEST_P(FtBreak, OfAMirrorInUseNeedsForce) {
   Checks("DMRP-0745", "DMRP-0750", "DMRP-0751", "DMRP-0761", "DMRP-0746", "DMRP-1596", "DMRP-1598");
-  StartSets(MirrorOf());
+  StartOwnSet(FourMirrors(), 'H');
   HoldFileOpen();
   const auto refused = BreakNow();
   EXPECT_THAT(refused, FailsWith(LDM_E_VOLUME_IN_USE));
   ExpectFailed(refused->tinfo, refused->result);
-  EXPECT_EQ(RecordNow().sets.size(), 1U);
+  EXPECT_NE(SetIn(RecordNow()), nullptr);
   EXPECT_THAT(BreakNow(true), Succeeds());
-  EXPECT_THAT(SetsNow(session()), IsEmpty());
-  EXPECT_THAT(RecordNow().sets, IsEmpty());
+  EXPECT_EQ(SetNow(session()).id, 0);
+  EXPECT_EQ(SetIn(RecordNow()), nullptr);
 }
 
 TEST_P(FtBreak, RefusesOtherSetsAndStaleStates) {
   Checks("DMRP-0747", "DMRP-0749", "DMRP-0746", "DMRP-0495", "DMRP-1596");
-  StartSharedSets(ParityOf());
+  StartForRefusals('F');
   const VOLUME_INFO set = SetNow(session());
   const Observation before = ObserveAll(session());
   EXPECT_THAT(Break(session(), set.id, set.lastKnownState), Refused()) << "a RAID-5 set";
@@ -91,7 +84,7 @@ TEST_P(FtBreak, RefusesOtherSetsAndStaleStates) {
 
 TEST_P(FtBreak, RefusesAStaleState) {
   Checks("DMRP-0747", "DMRP-0749", "DMRP-0495");
-  StartSharedSets(MirrorOf());
+  StartForRefusals('E');
   const VOLUME_INFO set = SetNow(session());
   const Observation before = ObserveAll(session());
   for (const std::int64_t state : {set.lastKnownState - 1, set.lastKnownState + 1}) {

@@ -50,9 +50,8 @@ struct SetAndVolume {
   harness::DynamicVolumeType on_disk = harness::DynamicVolumeType::kSimple;
 };
 
-class EncapsulateFtSets : public FtTest, public ::testing::WithParamInterface<Revision> {
+class EncapsulateFtSets : public FtRevisionTest {
  protected:
-  Session& session() { return SessionOf(GetParam()); }
   [[nodiscard]] bool first() const { return GetParam() == Revision::kIVolumeClient; }
   [[nodiscard]] std::vector<std::string> DisksTogether() const {
     return first() ? std::vector<std::string>{"a", "b"} : std::vector<std::string>{"a", "b", "c"};
@@ -290,7 +289,7 @@ using FtSetsAndRetainedPartitions = FtTest;
 
 TEST_F(FtSetsAndRetainedPartitions, AreRefused) {
   Checks("DMRP-1665", "DMRP-1667", "DMRP-1682", "DMRP-1684");
-  StartSharedSets(MirrorOf());
+  StartForRefusals('E');
   Session& session = SessionOf(Revision::kIVolumeClient3);
   const VOLUME_INFO set = SetNow(session);
   const Observation before = ObserveAll(session);

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <iterator>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -25,6 +26,7 @@ struct FtTest::Made {
 
   std::filesystem::path folder;
   harness::FtDisks disks;
+  std::set<char> changed;  // the letters of sets that tests took
 };
 
 const harness::FtDisks& FtTest::made() const { return made_->disks; }
@@ -54,26 +56,73 @@ void FtTest::InstallRecord() {
   Need(lab().FindDisks());
 }
 
+void FtTest::TearDown() {
+  LetGo();
+  ConformanceTest::TearDown();
+  if (own_machine_) Run::Current().Reuse(key_).reset();
+}
+
 void FtTest::StartSets(const std::string& description, std::vector<BedDiskRequest> more) {
-  NeedsCapability("execute");
-  StartWith(MakeSets(description, std::move(more)), {.system_disk = true});
-  InstallRecord();
+  StartUnder("a machine of one test", description, std::move(more));
+  GiveMachineUp();
 }
 
 void FtTest::StartSharedSets(const std::string& description, std::vector<BedDiskRequest> more) {
+  StartUnder(description, description, std::move(more));
+}
+
+void FtTest::StartOwnSet(const std::string& description, char letter) {
+  const std::string scenario = ScenarioKey();
+  const std::string key = description + scenario.substr(std::min(scenario.size(), scenario.find('/')));
+  if (auto kept = Run::Current().Reuse(key)) {
+    const auto made = std::any_cast<std::shared_ptr<Made>>(kept->once);
+    if (!made->changed.contains(letter)) Run::Current().Keep(key, std::move(kept));
+  }
+  StartUnder(key, description, {});
+  made_->changed.insert(letter);
+  Use(letter);
+}
+
+void FtTest::StartUnder(const std::string& key, const std::string& description,
+                        std::vector<BedDiskRequest> more) {
   NeedsCapability("execute");
-  std::shared_ptr<Lab> kept = Run::Current().Reuse(description);
+  key_ = key;
+  std::shared_ptr<Lab> kept = Run::Current().Reuse(key);
   const bool fresh = kept == nullptr;
   if (fresh) {
     kept = Need(Lab::Start(Run::Current(), MakeSets(description, std::move(more)), {.system_disk = true}));
   }
-  Run::Current().Keep(description, std::move(kept));
-  StartSharedWith(description, {});
+  Run::Current().Keep(key, std::move(kept));
+  StartSharedWith(key, {});
   if (fresh) {
     InstallRecord();
     lab().once = made_;
   }
-  made_ = std::any_cast<std::shared_ptr<const Made>>(lab().once);
+  made_ = std::any_cast<std::shared_ptr<Made>>(lab().once);
+}
+
+void FtTest::StartForRefusals(char letter) {
+  constexpr std::string_view kDisks =
+      R"({"name": "a", "size": "48M"}, {"name": "b", "size": "50M"}, {"name": "c", "size": "44M"},
+{"name": "d", "size": "46M"}, {"name": "e", "size": "42M"}, {"name": "away", "size": "54M", "absent": true},
+{"name": "spare", "size": "52M", "partitions":
+  [{"size": "12M", "type": 6}, {"size": "12M", "type": 131}, {"size": "7M", "type": 6}]})";
+  constexpr std::string_view kOrphan = R"("state": "orphaned")";
+  StartSharedSets(SetsOn(kDisks, {{"mirror", {"a", "b"}},
+                                  {"parity", {"a", "b", "c"}},
+                                  {"mirror", {"d", "e"}, "", kOut},
+                                  {"parity", {"c", "d", "e"}, "", kOut},
+                                  {"mirror", {"a", "away"}, "", kOrphan},
+                                  {"parity", {"a", "b", "away"}, "", kOrphan}}),
+                  {{kGpt.Spec(), Table("label: gpt\nstart=2048, size=32768, "
+                                       "type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7\n")}});
+  Use(letter);
+}
+
+void FtTest::Use(char letter) {
+  const auto found = std::ranges::find(made().sets, letter, &harness::FtMadeSet::letter);
+  ASSERT_NE(found, made().sets.end()) << "no set with the letter " << letter;
+  set_ = static_cast<std::size_t>(found - made().sets.begin());
 }
 
 std::size_t FtTest::DiskNamed(std::string_view name) const {
@@ -88,8 +137,26 @@ std::vector<VOLUME_INFO> FtTest::SetsNow(Session& session) {
 }
 
 VOLUME_INFO FtTest::SetNow(Session& session) {
+  if (set_id_ == 0 && MadeSet().letter != 0) {
+    const auto letters = session.EnumDriveLetters();
+    EXPECT_THAT(letters, Succeeds());
+    const auto found = std::ranges::find(letters->driveLetterList, static_cast<char16_t>(MadeSet().letter),
+                                         &DRIVE_LETTER_INFO::letter);
+    if (found != letters->driveLetterList.end()) set_id_ = found->storageId;
+  }
   const auto sets = SetsNow(session);
-  return sets.empty() ? VOLUME_INFO{} : sets.front();
+  const auto found = std::ranges::find(sets, set_id_, &VOLUME_INFO::id);
+  return found == sets.end() ? VOLUME_INFO{} : *found;
+}
+
+const harness::FtMadeSet& FtTest::MadeSet() const { return made().sets.at(set_); }
+
+REGION_INFO_EX FtTest::MemberNow(Session& session, std::size_t place) {
+  const harness::FtMadeMember& member = MadeSet().members.at(place);
+  const auto partitions = PartitionsNow(session, member.disk);
+  const auto found =
+      std::ranges::find(partitions, static_cast<std::int64_t>(member.start), &REGION_INFO_EX::start);
+  return found == partitions.end() ? REGION_INFO_EX{} : *found;
 }
 
 std::vector<REGION_INFO_EX> FtTest::PartitionsNow(Session& session, std::string_view disk) {
@@ -208,19 +275,33 @@ std::map<std::uint32_t, std::filesystem::path> FtTest::ImagesNow(
   return images;
 }
 
-Bytes FtTest::DataMade(std::string_view type) {
+Bytes FtTest::DataMade(std::string_view type, std::uint16_t group) {
   std::map<std::uint32_t, std::filesystem::path> images;
   for (const harness::FtDisk& disk : made().disks) images.emplace(disk.signature, disk.image.path);
   const auto record = Need(harness::FtRecord::Decode(made().value));
-  const harness::FtRecordSet* set = record.Find(type);
+  const harness::FtRecordSet* set = record.Find(type, group);
   const auto view = harness::AsVolume(*set, images);
   return Need(harness::ReadThroughMembers(view.group, view.volume, 0, view.volume.size));
 }
 
-harness::FtVolumeView FtTest::ViewNow(std::string_view type,
-                                      std::vector<std::shared_ptr<ImageCopy>>& copies) {
+const harness::FtRecordSet* FtTest::SetIn(const harness::FtRecord& record) const {
+  // Numbers of groups may change with every set that goes; the places of members do not.
+  const auto lies_here = [this](const harness::FtRecordMember& member) {
+    return std::ranges::any_of(MadeSet().members, [&](const harness::FtMadeMember& made_member) {
+      const harness::FtDisk* disk = made().Find(made_member.disk);
+      return disk != nullptr && disk->signature == member.partition.signature &&
+             made_member.start == member.partition.start;
+    });
+  };
+  const auto found = std::ranges::find_if(record.sets, [&](const harness::FtRecordSet& set) {
+    return std::ranges::any_of(set.members, lies_here);
+  });
+  return found == record.sets.end() ? nullptr : &*found;
+}
+
+harness::FtVolumeView FtTest::ViewNow(std::vector<std::shared_ptr<ImageCopy>>& copies) {
   const harness::FtRecord record = RecordNow();
-  const harness::FtRecordSet* set = record.Find(type);
+  const harness::FtRecordSet* set = SetIn(record);
   if (set == nullptr) Need(Result<void>(Fail(ErrorKind::kSystem, "the record has no such set")));
   return harness::AsVolume(*set, ImagesNow(copies));
 }
@@ -238,17 +319,17 @@ Result<std::vector<std::string>> Redundancy(const harness::FtVolumeView& view) {
 
 }  // namespace
 
-std::vector<std::string> FtTest::RedundancyProblems(std::string_view type) {
+std::vector<std::string> FtTest::RedundancyProblems() {
   std::vector<std::shared_ptr<ImageCopy>> copies;
-  return Need(Redundancy(ViewNow(type, copies)));
+  return Need(Redundancy(ViewNow(copies)));
 }
 
-std::vector<std::string> FtTest::DataProblems(std::string_view type) {
+std::vector<std::string> FtTest::DataProblems() {
   std::vector<std::shared_ptr<ImageCopy>> copies;
-  const auto view = ViewNow(type, copies);
+  const auto view = ViewNow(copies);
   std::vector<std::string> problems = Need(Redundancy(view));
   const Bytes now = Need(harness::ReadThroughMembers(view.group, view.volume, 0, view.volume.size));
-  const Bytes then = DataMade(type);
+  const Bytes then = DataMade(MadeSet().type, MadeSet().group);
   if (now != then) {
     const auto at = std::ranges::mismatch(now, then).in1 - now.begin();
     problems.push_back(fmt::format("octet {} of the set is not what it was", at));
@@ -256,23 +337,42 @@ std::vector<std::string> FtTest::DataProblems(std::string_view type) {
   return problems;
 }
 
-namespace {
+void FtTest::ExpectOnDisk(Session& session, std::string_view disk, const REGION_INFO_EX& partition,
+                          std::optional<std::uint8_t> type) {
+  const harness::DiskLayout layout = LayoutOf(DiskNamed(disk));
+  const harness::DiskPartition* found = layout.FindAt(static_cast<std::uint64_t>(partition.start));
+  EXPECT_EQ(found == nullptr ? std::nullopt : found->mbr_type, type) << ToText(partition);
+  EXPECT_EQ(layout.partitions.size(), PartitionsNow(session, disk).size());
+}
 
-// The set is the one device of the machine that stands on others and that none stands on.
-constexpr std::string_view kMountSet =
-    "set -e; for d in /sys/block/*; do if [ -n \"$(ls $d/slaves)\" ] && [ -z \"$(ls $d/holders)\" ]; then "
-    "n=${d##*/}; fi; done; mkdir -p /tmp/held; mount -t vfat /dev/$n /tmp/held; ";
+void FtTest::ExpectMadeWhole(Session& session) {
+  AwaitStatus(session, VOLUME_STATUS_HEALTHY);
+  const harness::FtRecord record = RecordNow();
+  const harness::FtRecordSet* set = SetIn(record);
+  ASSERT_NE(set, nullptr);
+  EXPECT_EQ(set->state, 0U) << ToText(*set);
+  for (const auto& member : set->members) EXPECT_EQ(member.state, 0U) << ToText(*set);
+  EXPECT_THAT(DataProblems(), ::testing::IsEmpty());
+}
 
-}  // namespace
+std::string FtTest::MountSet() const {
+  // Of the devices that stand on others and that none stands on, the one with the set's label.
+  return fmt::format(
+      "set -e; n=; for d in /sys/block/*; do if [ -n \"$(ls $d/slaves)\" ] && [ -z \"$(ls $d/holders)\" ] && "
+      "[ \"$(dd if=/dev/${{d##*/}} bs=1 skip=43 count=5 2>/dev/null)\" = SET_{} ]; then n=${{d##*/}}; fi; "
+      "done; mkdir -p /tmp/held; mount -t vfat /dev/$n /tmp/held; ",
+      MadeSet().letter);
+}
 
 void FtTest::WriteFile() {
-  Need(lab().bed().guest()->agent().Shell(fmt::format(
-      "{}dd if=/dev/urandom of=/tmp/held/written bs=64k count=32 2>/dev/null; umount /tmp/held", kMountSet)));
+  Need(lab().bed().guest()->agent().Shell(
+      fmt::format("{}dd if=/dev/urandom of=/tmp/held/written bs=64k count=32 2>/dev/null; umount /tmp/held",
+                  MountSet())));
 }
 
 void FtTest::HoldFileOpen() {
   harness::AgentClient& agent = lab().bed().guest()->agent();
-  Need(agent.Shell(std::string(kMountSet)));
+  Need(agent.Shell(MountSet()));
   held_.emplace(Need(harness::HeldFile::Hold(agent, "/tmp/held/file", harness::HeldFile::Use::kReadWrite)));
 }
 
@@ -287,29 +387,29 @@ void FtTest::ExpectFailed(const TASK_INFO& tinfo, HRESULT result) {
   EXPECT_EQ(tinfo.error, result);
 }
 
-namespace {
-
-// The description's list continues with `more` where there is any.
-std::string Comma(std::string_view more) { return more.empty() ? "" : fmt::format(", {}", more); }
-
-}  // namespace
-
-std::string MirrorOf(std::string_view member_a, std::string_view member_b, std::string_view more_disks,
-                     std::string_view of_disk_b) {
-  return fmt::format(
-      R"({{"disks": [{{"name": "a", "size": "40M"}}, {{"name": "b", "size": "48M"{}}}{}],
-"sets": [{{"type": "mirror", "letter": "E", "filesystem": "fat", "label": "HELD",
-"members": [{{"disk": "a", "size": "16M"{}}}, {{"disk": "b", "size": "16M"{}}}]}}]}})",
-      Comma(of_disk_b), Comma(more_disks), Comma(member_a), Comma(member_b));
+std::string SetsOn(std::string_view disks, const std::vector<FtPlannedSet>& sets) {
+  const auto comma = [](std::string_view more) { return more.empty() ? "" : fmt::format(", {}", more); };
+  std::string text;
+  char letter = 'E';
+  for (const FtPlannedSet& set : sets) {
+    std::string members;
+    for (std::size_t place = 0; place < set.disks.size(); ++place) {
+      members +=
+          fmt::format(R"({}{{"disk": "{}", "size": "{}"{}{}}})", place == 0 ? "" : ", ", set.disks[place],
+                      set.type == "mirror" ? "12M" : "8M", place == 0 ? comma(set.first) : "",
+                      place + 1 == set.disks.size() ? comma(set.last) : "");
+    }
+    text += fmt::format(
+        R"({0}{{"type": "{1}", "letter": "{2}", "filesystem": "fat", "label": "SET_{2}", "members": [{3}]}})",
+        text.empty() ? "" : ",\n", set.type, letter++, members);
+  }
+  return fmt::format("{{\"disks\": [{}],\n\"sets\": [{}]}}", disks, text);
 }
 
-std::string ParityOf(std::string_view member_a, std::string_view member_c, std::string_view more_disks,
-                     std::string_view of_disk_c) {
-  return fmt::format(
-      R"({{"disks": [{{"name": "a", "size": "40M"}}, {{"name": "b", "size": "48M"}}, {{"name": "c", "size": "56M"{}}}{}],
-"sets": [{{"type": "parity", "letter": "E", "filesystem": "fat", "label": "HELD",
-"members": [{{"disk": "a", "size": "8M"{}}}, {{"disk": "b", "size": "8M"}}, {{"disk": "c", "size": "8M"{}}}]}}]}})",
-      Comma(of_disk_c), Comma(more_disks), Comma(member_a), Comma(member_c));
+std::string FourMirrors() {
+  const FtPlannedSet mirror{"mirror", {"a", "b"}};
+  return SetsOn(R"({"name": "a", "size": "56M"}, {"name": "b", "size": "64M"})",
+                {mirror, mirror, mirror, mirror});
 }
 
 }  // namespace dmrp::suites

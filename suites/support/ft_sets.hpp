@@ -33,19 +33,37 @@ struct FtReplacementRequest {
 
 class FtTest : public ConformanceTest {
  protected:
-  /// Starts a machine with the disks and the record of that description (harness/ft/ft_image.py), and with
-  /// `more` disks behind them.
+  void TearDown() override;
+
+  /// Starts a machine of the test's own with the disks and the record of that description
+  /// (harness/ft/ft_image.py), and with `more` disks behind them.
   void StartSets(const std::string& description, std::vector<BedDiskRequest> more = {});
   /// The same, but takes a machine over that an earlier test of that description left unchanged, as
   /// StartShared does: for tests that change nothing. `more` is the same for each test of a description.
   void StartSharedSets(const std::string& description, std::vector<BedDiskRequest> more = {});
+  /// Takes over the machine in which earlier tests with the same parameter have changed other sets of that
+  /// description, for a test that changes the set with that letter, and what is said to go with it, alone. A
+  /// machine in which that set is no longer as it was made is not taken.
+  void StartOwnSet(const std::string& description, char letter);
+  /// No other test takes this one's machine over.
+  void GiveMachineUp() { own_machine_ = true; }
+  /// StartSharedSets for tests of refusals, which use the set with that letter: E is a mirror and F a parity
+  /// set, both whole. G and H are the same without their last member, which holds something else. So are I
+  /// and J, the disk of the member being away. The disk "spare" has partitions that can replace a member (the
+  /// first one) or cannot: the second one's type is that of another system, the third one is too small. A GPT
+  /// disk with a partition is behind the disks of the sets.
+  void StartForRefusals(char letter);
   [[nodiscard]] const harness::FtDisks& made() const;
   /// Index of the bed's disk of that name in the description.
   [[nodiscard]] std::size_t DiskNamed(std::string_view name) const;
 
   std::vector<VOLUME_INFO> SetsNow(Session& session);
-  /// The first set; a value with id 0 when there is none.
+  /// The test's set, the first one where none was chosen; a value with id 0 when it is gone.
   VOLUME_INFO SetNow(Session& session);
+  /// The test's set as it was made.
+  [[nodiscard]] const harness::FtMadeSet& MadeSet() const;
+  /// The region where that member of the test's set was made; a value with id 0 when there is none.
+  REGION_INFO_EX MemberNow(Session& session, std::size_t place);
   /// The partitions of a disk, in the order of the enumeration.
   std::vector<REGION_INFO_EX> PartitionsNow(Session& session, std::string_view disk);
   /// Waits until the set has that status: for the end of a rebuild.
@@ -60,20 +78,28 @@ class FtTest : public ConformanceTest {
   Outcome<FTReplaceMirrorPartitionReply> ReplaceMirror(Session& session, const FtReplacementRequest& request);
   Outcome<FTReplaceParityStripePartitionReply> ReplaceParity(Session& session,
                                                              const FtReplacementRequest& request);
-  /// The first set and that partition, as they are now.
+  /// The test's set and that partition, as they are now.
   FtReplacementRequest RequestFor(Session& session, const REGION_INFO_EX& partition);
 
   /// The record in the machine's registry; the test ends undecided when there is none.
   harness::FtRecord RecordNow();
-  /// What is wrong with the data of a set, judged on the members themselves: copies that differ, rows that do
-  /// not add up, octets other than those that the disks were made with. Empty: nothing.
-  std::vector<std::string> DataProblems(std::string_view type);
+  /// The test's set in a record; null when it is not there.
+  [[nodiscard]] const harness::FtRecordSet* SetIn(const harness::FtRecord& record) const;
+  /// What is wrong with the data of the test's set, judged on the members themselves: copies that differ,
+  /// rows that do not add up, octets other than those that the disks were made with. Empty: nothing.
+  std::vector<std::string> DataProblems();
   /// The same without a look at what the octets are: for sets that were written to.
-  std::vector<std::string> RedundancyProblems(std::string_view type);
-  /// The octets that the set was made with.
-  Bytes DataMade(std::string_view type);
+  std::vector<std::string> RedundancyProblems();
+  /// The octets that a set was made with.
+  Bytes DataMade(std::string_view type, std::uint16_t group = 0);
+  /// Readers find that partition on the disk with that type, or not at all, and the others that the server
+  /// shows there.
+  void ExpectOnDisk(Session& session, std::string_view disk, const REGION_INFO_EX& partition,
+                    std::optional<std::uint8_t> type);
+  /// Waits for the end of a rebuild of the test's set, and judges its record and its members.
+  void ExpectMadeWhole(Session& session);
 
-  /// Writes a file to the set's file system in the machine.
+  /// Writes a file to the file system of the test's set in the machine.
   void WriteFile();
   /// Mounts the set's file system in the machine and keeps a file of it open, until LetGo.
   void HoldFileOpen();
@@ -82,7 +108,7 @@ class FtTest : public ConformanceTest {
   static void ExpectFailed(const TASK_INFO& tinfo, HRESULT result);
 
  private:
-  harness::FtVolumeView ViewNow(std::string_view type, std::vector<std::shared_ptr<ImageCopy>>& copies);
+  harness::FtVolumeView ViewNow(std::vector<std::shared_ptr<ImageCopy>>& copies);
   std::map<std::uint32_t, std::filesystem::path> ImagesNow(std::vector<std::shared_ptr<ImageCopy>>& copies);
 
   struct Made;
@@ -90,17 +116,40 @@ class FtTest : public ConformanceTest {
   std::vector<BedDiskRequest> MakeSets(const std::string& description, std::vector<BedDiskRequest> more);
   /// Gives the machine the record, with which it starts anew.
   void InstallRecord();
+  /// A machine that is kept under the key.
+  void StartUnder(const std::string& key, const std::string& description, std::vector<BedDiskRequest> more);
+  void Use(char letter);
+  /// A command that mounts the file system of the test's set in the machine.
+  [[nodiscard]] std::string MountSet() const;
 
-  std::shared_ptr<const Made> made_;
+  std::shared_ptr<Made> made_;
+  std::size_t set_ = 0;     ///< of made().sets
+  LdmObjectId set_id_ = 0;  ///< 0: not looked for yet
+  std::string key_;         ///< of the machine
+  bool own_machine_ = false;
   std::optional<harness::HeldFile> held_;
 };
 
-/// A mirror of disks a and b with a file system and the letter E; `more` are further members of the
-/// description's objects: `"disks"` beside a and b, what is said of the members.
-std::string MirrorOf(std::string_view member_a = "", std::string_view member_b = "",
-                     std::string_view more_disks = "", std::string_view of_disk_b = "");
-/// A parity set of disks a, b and c, likewise.
-std::string ParityOf(std::string_view member_a = "", std::string_view member_c = "",
-                     std::string_view more_disks = "", std::string_view of_disk_c = "");
+/// A suite about FT sets that runs through both revisions.
+class FtRevisionTest : public FtTest, public ::testing::WithParamInterface<Revision> {
+ protected:
+  Session& session() { return SessionOf(GetParam()); }
+};
+
+/// One set of a description.
+struct FtPlannedSet {
+  std::string_view type;                ///< "mirror" or "parity"
+  std::vector<std::string_view> disks;  ///< where its members are
+  std::string_view first{};             ///< what is said of the first member
+  std::string_view last{};              ///< and of the last one
+};
+
+/// A description of these sets, with file systems and letters from E on. `disks` are those of the sets and
+/// others, as the description lists them.
+std::string SetsOn(std::string_view disks, const std::vector<FtPlannedSet>& sets);
+/// Four mirrors that are whole, E to H, on disks a and b.
+std::string FourMirrors();
+/// What a description says of a member that is out of its set and holds something else.
+inline constexpr std::string_view kOut = R"("state": "orphaned", "garbage": true)";
 
 }  // namespace dmrp::suites
