@@ -60,10 +60,14 @@ Result<std::vector<MatrixRow>> LoadMatrix(const std::filesystem::path& file) {
 
 std::filesystem::path GeometriesFile() { return DMRP_SOURCE_DIRECTORY "/vms/geometries.toml"; }
 
+bool TakesEveryRow() {
+  const char* full = std::getenv("DMRP_FULL");
+  return full != nullptr && std::string_view(full) == "1";
+}
+
 Result<std::vector<MatrixRow>> ChosenMatrix() {
   auto rows = LoadMatrix(GeometriesFile());
-  const char* full = std::getenv("DMRP_FULL");
-  if (rows && (full == nullptr || std::string_view(full) != "1")) {
+  if (rows && !TakesEveryRow()) {
     std::erase_if(*rows, [](const MatrixRow& row) { return !row.quick; });
   }
   return rows;

@@ -27,7 +27,10 @@ Result<std::vector<MatrixRow>> LoadMatrix(const std::filesystem::path& file);
 /// vms/geometries.toml of this source tree.
 std::filesystem::path GeometriesFile();
 
-/// The rows that this run looks at: all of them when the environment's DMRP_FULL is 1, else the quick ones.
+/// Whether this run takes every row of its tables, quick or not: the environment's DMRP_FULL is 1.
+bool TakesEveryRow();
+
+/// The rows that this run looks at: all of them when it TakesEveryRow, else the quick ones.
 Result<std::vector<MatrixRow>> ChosenMatrix();
 
 }  // namespace dmrp::harness

@@ -6,6 +6,10 @@
 #include "suites/support/partition_makers.hpp"
 
 #include <algorithm>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
 
 namespace dmrp::suites {
 namespace {
@@ -27,40 +31,91 @@ class CreatePartitionAssignAndFormat : public MakerTest {
   }
 };
 
+// One call, with what there is to see before it, at its reply and when the formatting is finished.
+struct Making {
+  MakeRequest request;
+  std::vector<REGION_INFO_EX> regions_before;
+  std::optional<harness::DiskLayout> table_before;  ///< none without images
+  TASK_INFO tinfo{};
+  std::optional<harness::DiskLayout> table_after;                ///< right after the reply
+  REGION_INFO_EX region;                                         ///< likewise
+  DRIVE_LETTER_INFO letter;                                      ///< likewise
+  std::map<Revision, std::vector<ReceivedObject>> before_reply;  ///< by the client of that revision
+  TASK_INFO end{};
+  REGION_INFO_EX at_rest;
+  std::optional<FILE_SYSTEM_INFO> file_system;
+  std::optional<FileSystemOnDisk> on_disk;
+  std::string letters;  ///< of the partition, in the end
+};
+
+class OneCreatePartitionAssignAndFormat : public CreatePartitionAssignAndFormat {
+ protected:
+  void SetUp() override { StartShared(ScenarioKey(), {kMbr512}); }
+
+  const Making& Made() {
+    return Once([this] {
+      Making seen;
+      const bool images = target().Can("images");
+      Session& other = SessionOf(third() ? Revision::kIVolumeClient : Revision::kIVolumeClient3);
+      seen.regions_before = RegionsNow(session());
+      if (images) seen.table_before = LayoutOf();
+      seen.request = Right();
+      const std::map<Session*, std::uint64_t> marks = {{&session(), session().sink().Count()},
+                                                       {&other, other.sink().Count()}};
+      const auto reply = Make(seen.request);
+      [&] { ASSERT_THAT(reply, StartsTask()); }();
+      seen.tinfo = reply->tinfo;
+      if (images) seen.table_after = LayoutOf();
+      seen.region = MadeRegion(reply);
+      seen.letter = LetterNow(seen.request.letter);
+      seen.end = EndOf(session(), reply->tinfo);
+      seen.at_rest = SettledRegion(session(), seen.region.id, marks.at(&session()));
+      for (const auto& [client, mark] : marks) {
+        auto& objects = seen.before_reply[client->revision()];
+        for (const harness::ReceivedNotification& notification : client->sink().All()) {
+          if (notification.number <= mark || notification.received > reply.call.replied) continue;
+          objects.insert(objects.end(), notification.objects.begin(), notification.objects.end());
+        }
+      }
+      seen.file_system = FileSystemOf(session(), seen.region.id);
+      if (images) seen.on_disk = OnDisk(seen.region);
+      seen.letters = LettersOf(seen.region.id);
+      return seen;
+    });
+  }
+};
+
 // The partition is made where and as asked for, has the letter, and in the end the file system of fsSpec.
-TEST_P(CreatePartitionAssignAndFormat, MakesPartitionLetterAndFileSystem) {
+TEST_P(OneCreatePartitionAssignAndFormat, MakesPartitionLetterAndFileSystem) {
   Checks("DMRP-0632", "DMRP-0633", One("DMRP-0625", "DMRP-1562", "DMRP-0652", "DMRP-1565"),
          One("DMRP-0632", "DMRP-1563", "DMRP-0653", "DMRP-1566"));
-  const harness::DiskLayout before = LayoutOf();
-  const MakeRequest request = Right();
-  const std::uint64_t mark = session().sink().Count();
-  const auto reply = Make(request);
-  ASSERT_THAT(reply, StartsTask());
-  const REGION_INFO_EX region = MadeRegion(reply);
-  const harness::DiskLayout after = LayoutOf();
-  const auto added = Added(before, after);
+  NeedsCapability("images");
+  const MakeRequest& request = Made().request;
+  const REGION_INFO_EX& region = Made().region;
+  const harness::DiskLayout& after = Made().table_after.value();
+  const auto added = Added(Made().table_before.value(), after);
   ASSERT_THAT(added, SizeIs(1)) << ToText(after);
   EXPECT_EQ(static_cast<std::int64_t>(added.front().start), region.start);
   EXPECT_NEAR(static_cast<double>(region.start), static_cast<double>(request.partitionSpec.start), 8225280);
   EXPECT_NEAR(static_cast<double>(region.length), static_cast<double>(request.partitionSpec.length), 8225280);
 
   Checks("DMRP-0634", "DMRP-0635", "DMRP-0644");
-  const DRIVE_LETTER_INFO letter = LetterNow(request.letter);
+  const DRIVE_LETTER_INFO& letter = Made().letter;
   EXPECT_TRUE(letter.isUsed);
   EXPECT_EQ(letter.storageId, region.id);
   EXPECT_GT(letter.lastKnownState, request.letterLastKnownState);
 
   Checks("DMRP-0636", "DMRP-0645", "DMRP-0646");
-  Finish(reply, mark);
-  const FileSystemOnDisk disk = OnDisk(region);
+  ASSERT_EQ(Made().end.status, REQ_COMPLETED) << ToText(Made().end);
+  const FileSystemOnDisk& disk = Made().on_disk.value();
   EXPECT_EQ(FsTypeOf(disk), FSTYPE_NTFS) << disk.account;
   EXPECT_EQ(disk.label, "MADE");
   EXPECT_EQ(disk.unit, 1024U);
   EXPECT_THAT(disk.problems, IsEmpty()) << disk.account;
-  const auto object = FileSystemOf(session(), region.id);
+  const auto& object = Made().file_system;
   ASSERT_TRUE(object);
   EXPECT_THAT(Disagreements(*object, disk), IsEmpty()) << ToText(*object);
-  EXPECT_EQ(LettersOf(region.id), std::string(1, static_cast<char>(request.letter)));
+  EXPECT_EQ(Made().letters, std::string(1, static_cast<char>(request.letter)));
 }
 
 // The other file systems, in the free space of an extended partition and as primaries.
@@ -122,26 +177,14 @@ TEST_P(CreatePartitionAssignAndFormat, MakesPartitionsWithoutALetter) {
 
 // Every change of the list is notified before the reply: disk, new region, free region, letter, file system;
 // the partition comes before its letter. The region's rest follows when the formatting is finished.
-TEST_P(CreatePartitionAssignAndFormat, NotifiesEveryChange) {
+TEST_P(OneCreatePartitionAssignAndFormat, NotifiesEveryChange) {
   Checks("DMRP-0641", "DMRP-0642", "DMRP-0643", "DMRP-0644", "DMRP-0645", "DMRP-0528", "DMRP-0532");
-  Session& other = Open({.revision = third() ? Revision::kIVolumeClient : Revision::kIVolumeClient3,
-                         .name = "other",
-                         .account = {},
-                         .auth_level = {}});
-  const MakeRequest request = Right();
-  const std::uint64_t mark = session().sink().Count();
-  const auto reply = Make(request);
-  ASSERT_THAT(reply, StartsTask());
-  const LdmObjectId made = reply->tinfo.storageId;
+  const MakeRequest& request = Made().request;
+  const LdmObjectId made = Made().tinfo.storageId;
   const LdmObjectId letter = harness::LetterId(request.letter);
-  for (Session* client : {&session(), &other}) {
-    SCOPED_TRACE(client->name());
-    std::vector<ReceivedObject> before_reply;
-    for (const harness::ReceivedNotification& notification : client->sink().All()) {
-      if ((client == &session() && notification.number <= mark) || notification.received > reply.call.replied)
-        continue;
-      before_reply.insert(before_reply.end(), notification.objects.begin(), notification.objects.end());
-    }
+  ASSERT_THAT(Made().before_reply, SizeIs(2));
+  for (const auto& [revision, before_reply] : Made().before_reply) {
+    SCOPED_TRACE(harness::ToString(revision));
     EXPECT_THAT(before_reply, Contains(Notifies(DMNOTIFY_DISK_INFO, LDMACTION_MODIFIED, lab().DiskId(0))));
     EXPECT_THAT(before_reply, Contains(Notifies(DMNOTIFY_REGION_INFO, LDMACTION_CREATED, made)));
     EXPECT_THAT(before_reply, Contains(Notifies(DMNOTIFY_DL_INFO, LDMACTION_MODIFIED, letter)));
@@ -160,29 +203,26 @@ TEST_P(CreatePartitionAssignAndFormat, NotifiesEveryChange) {
     EXPECT_LT(region_at - before_reply.begin(), letter_at - before_reply.begin());
   }
   Checks("DMRP-0646", "DMRP-0573");
-  EXPECT_EQ(EndOf(session(), reply->tinfo).status, REQ_COMPLETED);
-  const REGION_INFO_EX after = SettledRegion(session(), made, mark);
+  EXPECT_EQ(Made().end.status, REQ_COMPLETED);
+  const REGION_INFO_EX& after = Made().at_rest;
   EXPECT_EQ(after.rflags & REGION_FORMAT_IN_PROGRESS, 0U);
   EXPECT_EQ(after.taskId, 0);
 }
 
 // tinfo: a fresh id, REQ_STARTED or REQ_COMPLETED, the new region as storageId, the rest zero.
-TEST_P(CreatePartitionAssignAndFormat, FillsTheTaskInfo) {
+TEST_P(OneCreatePartitionAssignAndFormat, FillsTheTaskInfo) {
   Checks("DMRP-0637", "DMRP-0638", "DMRP-0639", One("DMRP-0535", "DMRP-0536", "DMRP-0537", "DMRP-0538"));
-  const auto before = RegionsNow(session());
-  const auto reply = Make(Right());
-  ASSERT_THAT(reply, StartsTask());
-  const TASK_INFO& task = reply->tinfo;
+  const auto& before = Made().regions_before;
+  const TASK_INFO& task = Made().tinfo;
   EXPECT_NE(task.id, 0);
   EXPECT_EQ(std::ranges::count(before, task.storageId, &REGION_INFO_EX::id), 0) << "the region is not new";
-  EXPECT_EQ(MadeRegion(reply).regionType, REGION_PRIMARY);
+  EXPECT_EQ(Made().region.regionType, REGION_PRIMARY);
   EXPECT_EQ(task.createTime, 0);
   EXPECT_TRUE(task.clientID == 0 || task.clientID == session().client_id()) << task.clientID;
   EXPECT_EQ(task.percentComplete, 0U);
   EXPECT_EQ(task.type, PROGRESS_UNKNOWN);
   EXPECT_EQ(task.error, 0);
   EXPECT_EQ(task.tflag, 0U);
-  EndOf(session(), task);
 }
 
 // quickFormat TRUE is quick and FALSE reads every sector of the partition, in all four methods; what
@@ -237,6 +277,7 @@ TEST_P(CreatePartitionAssignAndFormat, RepliesBeforeTheFormattingIsDone) {
   EXPECT_EQ(OnDisk(region).label, "MADE");
 }
 
+INSTANTIATE_TEST_SUITE_P(Methods, OneCreatePartitionAssignAndFormat, kAllMakers, MakerName());
 INSTANTIATE_TEST_SUITE_P(Methods, CreatePartitionAssignAndFormat, kAllMakers, MakerName());
 
 // GPT disks, which IVolumeClient3 alone knows.

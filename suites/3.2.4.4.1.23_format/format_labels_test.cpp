@@ -15,7 +15,8 @@ class FormatLabels : public FormatTest,
                      public ::testing::WithParamInterface<std::tuple<Revision, std::int32_t>> {
  protected:
   void SetUp() override {
-    StartWith({DiskOf(kOnPrimary)});
+    // Each test formats the volume anew, or fails to: what it held before means nothing.
+    StartSharedWith("volume-to-label", {DiskOf(kOnPrimary)});
     row_ = Installed(session(), type());
     if ((row_.fsFlags & FSF_FMT_OPTION_LABEL) == 0) GTEST_SKIP() << "no labels: " << ToText(row_);
     region_ = RegionsOfType(session(), REGION_PRIMARY).front();

@@ -1,5 +1,6 @@
 // CreateVolume (3.2.4.4.1.26, 3.2.4.4.3.26), EnumVolumes, EnumVolumeMembers and the structures that they
 // carry (2.2.10 to 2.2.12).
+#include "suites/support/dealt_revisions.hpp"
 #include "suites/support/dynamic_volumes.hpp"
 
 #include <algorithm>
@@ -180,7 +181,7 @@ TEST_P(CreateVolume, IsNotifiedToClientsOfBothRevisions) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Layouts, CreateVolume,
-                         ::testing::Combine(kBothRevisions, ::testing::ValuesIn(ShapesOfEachLayout())),
+                         ::testing::ValuesIn(Dealt(ShapesOfEachLayout(), Revision::kIVolumeClient)),
                          CaseName());
 
 class CreateVolumeChecks : public DynamicTest, public ::testing::WithParamInterface<Revision> {

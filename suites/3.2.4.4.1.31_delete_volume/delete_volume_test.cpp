@@ -1,6 +1,7 @@
 // DeleteVolume (3.2.4.4.1.31, 3.2.4.4.3.31).
 #include "harness/guest/guest.hpp"
 #include "harness/guest/held_file.hpp"
+#include "suites/support/dealt_revisions.hpp"
 #include "suites/support/dynamic_volumes.hpp"
 #include "suites/support/formatting.hpp"
 
@@ -78,8 +79,7 @@ TEST_P(DeleteVolume, DeletesTheObjects) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Layouts, DeleteVolume,
-                         ::testing::Combine(kBothRevisions, ::testing::ValuesIn(ShapesOfEachLayout())),
+INSTANTIATE_TEST_SUITE_P(Layouts, DeleteVolume, ::testing::ValuesIn(Dealt(ShapesOfEachLayout())),
                          [](const auto& info) {
                            return std::string(harness::ToString(std::get<0>(info.param))) + "_" +
                                   std::string(std::get<1>(info.param).name);

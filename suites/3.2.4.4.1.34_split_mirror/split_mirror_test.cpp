@@ -1,5 +1,6 @@
 // SplitMirror (3.2.4.4.1.34, 3.2.4.4.3.37).
 #include "harness/guest/guest.hpp"
+#include "suites/support/dealt_revisions.hpp"
 #include "suites/support/volume_data.hpp"
 
 #include <algorithm>
@@ -241,10 +242,9 @@ TEST_P(SplitMirror, ModifiesTheLetterAndCreatesTheFileSystem) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Halves, SplitMirror,
-                         ::testing::Combine(kBothRevisions,
-                                            ::testing::Values(Half{"SecondWithALetter", 1, std::nullopt},
-                                                              Half{"FirstWithANull", 0, u'\0'},
-                                                              Half{"SecondWithASpace", 1, u' '})),
+                         ::testing::ValuesIn(Dealt<Half>({Half{"SecondWithALetter", 1, std::nullopt},
+                                                          Half{"FirstWithANull", 0, u'\0'},
+                                                          Half{"SecondWithASpace", 1, u' '}})),
                          [](const auto& info) {
                            return std::string(harness::ToString(std::get<0>(info.param))) + "_" +
                                   std::get<1>(info.param).name;

@@ -1,4 +1,5 @@
 // ReConnectDisk (3.2.4.4.1.37, 3.2.4.4.3.40).
+#include "suites/support/dealt_revisions.hpp"
 #include "suites/support/disk_return.hpp"
 
 #include <functional>
@@ -122,8 +123,7 @@ TEST_P(ReConnectDisk, IsNotifiedToClientsOfBothRevisions) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Layouts, ReConnectDisk,
-                         ::testing::Combine(kBothRevisions, ::testing::ValuesIn(ShapesOfEachLayout())),
+INSTANTIATE_TEST_SUITE_P(Layouts, ReConnectDisk, ::testing::ValuesIn(Dealt(ShapesOfEachLayout())),
                          CaseName());
 
 using Others = std::vector<LdmObjectId>;

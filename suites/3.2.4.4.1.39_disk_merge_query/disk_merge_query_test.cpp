@@ -1,4 +1,5 @@
 // DiskMergeQuery (3.2.4.4.1.39, 3.2.4.4.3.42) and MERGE_OBJECT_INFO (2.2.20).
+#include "suites/support/dealt_revisions.hpp"
 #include "suites/support/disk_group_merge.hpp"
 
 #include <functional>
@@ -111,7 +112,7 @@ TEST_P(DiskMergeQuery, IsSynchronousAndChangesNothing) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Groups, DiskMergeQuery,
-                         ::testing::Combine(kBothRevisions, ::testing::ValuesIn(MergeCases())),
+                         ::testing::ValuesIn(Dealt(MergeCases(), Revision::kIVolumeClient)),
                          [](const auto& info) {
                            return std::string(harness::ToString(std::get<0>(info.param))) + "_" +
                                   std::string(std::get<1>(info.param).name);

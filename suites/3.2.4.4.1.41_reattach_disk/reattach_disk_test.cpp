@@ -1,4 +1,5 @@
 // ReAttachDisk (3.2.4.4.1.41, 3.2.4.4.3.44).
+#include "suites/support/dealt_revisions.hpp"
 #include "suites/support/disk_return.hpp"
 
 #include <functional>
@@ -99,7 +100,7 @@ TEST_P(ReAttachDisk, IsNotifiedToClientsOfBothRevisions) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Layouts, ReAttachDisk,
-                         ::testing::Combine(kBothRevisions, ::testing::ValuesIn(ShapesOfEachLayout())),
+                         ::testing::ValuesIn(Dealt(ShapesOfEachLayout(), Revision::kIVolumeClient)),
                          CaseName());
 
 using Others = std::vector<LdmObjectId>;

@@ -1,5 +1,6 @@
 // ReplaceRaid5Column (3.2.4.4.1.42, 3.2.4.4.3.45).
 #include "harness/guest/guest.hpp"
+#include "suites/support/dealt_revisions.hpp"
 #include "suites/support/volume_data.hpp"
 
 #include <algorithm>
@@ -239,8 +240,7 @@ TEST_P(ReplaceRaid5Column, FreesTheSpaceOnTheOldDisk) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Fates, ReplaceRaid5Column,
-                         ::testing::Combine(kBothRevisions, ::testing::Values(Fate{"DiskAway", false},
-                                                                              Fate{"DiskBack", true})),
+                         ::testing::ValuesIn(Dealt<Fate>({Fate{"DiskAway", false}, Fate{"DiskBack", true}})),
                          [](const auto& info) {
                            return std::string(harness::ToString(std::get<0>(info.param))) + "_" +
                                   std::get<1>(info.param).name;

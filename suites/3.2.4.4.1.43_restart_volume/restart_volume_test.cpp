@@ -1,5 +1,6 @@
 // RestartVolume (3.2.4.4.1.43, 3.2.4.4.3.46).
 #include "harness/guest/guest.hpp"
+#include "suites/support/dealt_revisions.hpp"
 #include "suites/support/volume_data.hpp"
 
 #include <algorithm>
@@ -168,13 +169,11 @@ TEST_P(RestartVolume, CreatesTheFileSystem) {
 
 INSTANTIATE_TEST_SUITE_P(
     Failures, RestartVolume,
-    ::testing::Combine(
-        kBothRevisions,
-        ::testing::Values(
-            Failure{"Simple", 0, {VOLUME_STATUS_FAILED}},
-            Failure{"StripedWithoutOne", 2, {VOLUME_STATUS_FAILED}},
-            Failure{"MirroredWithoutBoth", 3, {VOLUME_STATUS_FAILED_REDUNDANCY, VOLUME_STATUS_FAILED}},
-            Failure{"Raid5WithoutTwo", 4, {VOLUME_STATUS_FAILED_REDUNDANCY, VOLUME_STATUS_FAILED}})),
+    ::testing::ValuesIn(Dealt<Failure>(
+        {Failure{"Simple", 0, {VOLUME_STATUS_FAILED}},
+         Failure{"StripedWithoutOne", 2, {VOLUME_STATUS_FAILED}},
+         Failure{"MirroredWithoutBoth", 3, {VOLUME_STATUS_FAILED_REDUNDANCY, VOLUME_STATUS_FAILED}},
+         Failure{"Raid5WithoutTwo", 4, {VOLUME_STATUS_FAILED_REDUNDANCY, VOLUME_STATUS_FAILED}}})),
     [](const auto& info) {
       return std::string(harness::ToString(std::get<0>(info.param))) + "_" + std::get<1>(info.param).name;
     });
