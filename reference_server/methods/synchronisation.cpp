@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
+#include <map>
 #include <mutex>
 #include <utility>
 
@@ -15,32 +17,68 @@ namespace {
 // How often the progress of a synchronisation is looked at, of which the kernel sends no events.
 constexpr std::chrono::milliseconds kProgressLook{250};
 
-// The part of their synchronisation that is done, 0 to 100; 100 when none goes on.
-unsigned Progress(DiskManagementServer& server, const std::vector<std::string>& names) {
-  const auto operation = server.model().BeginOperation();
-  std::uint64_t done = 0;
-  std::uint64_t all = 0;
-  for (const std::string& name : names) {
-    const auto status = server.inventory().source().Volumes().Status(name);
-    if (status && (status->sync != SyncKind::kNone || status->Has(MemberState::kRebuilding))) {
-      done += status->syncedBytes;
-      all += std::max<std::uint64_t>(status->syncBytes, status->syncedBytes + 1);
+bool IsInPrimaryGroup(const DiskGroups& groups, const std::string& name) {
+  const FoundGroup* group = groups.Primary();
+  return group != nullptr &&
+         std::ranges::find(group->volumes, name, &GroupVolume::name) != group->volumes.end();
+}
+
+// Volumes whose members are made whole.
+class Synchronisation {
+ public:
+  explicit Synchronisation(const std::vector<std::string>& names) {
+    for (const std::string& name : names) {
+      watches_[name];
     }
   }
-  return all == 0 ? 100 : static_cast<unsigned>(done * 100 / all);
-}
+
+  // The part that is done, 0 to 100; 100 when none goes on. A volume that was deleted has nothing left to do.
+  Outcome<unsigned> Progress(DiskManagementServer& server) {
+    const auto operation = server.model().BeginOperation();
+    const auto now = std::chrono::steady_clock::now();
+    std::uint64_t done = 0;
+    std::uint64_t all = 0;
+    for (auto& [name, watch] : watches_) {
+      const auto status = server.inventory().source().Volumes().Status(name);
+      if (!status) {
+        if (IsInPrimaryGroup(server.inventory().groups(), name)) {
+          return Reject(LDM_E_TASK_IOERROR, "the volume went offline");
+        }
+        continue;
+      }
+      switch (watch.Look(*status, now)) {
+        case SyncWatch::Standing::kGivenUp:
+          return Reject(LDM_E_TASK_IOERROR, "a member could not be made whole: it or its source failed");
+        case SyncWatch::Standing::kGoingOn:
+          done += status->syncedBytes;
+          all += std::max<std::uint64_t>(status->syncBytes, status->syncedBytes + 1);
+          break;
+        case SyncWatch::Standing::kDone:
+          break;
+      }
+    }
+    return all == 0 ? 100 : static_cast<unsigned>(done * 100 / all);
+  }
+
+ private:
+  std::map<std::string, SyncWatch> watches_;
+};
 
 Outcome<void> AwaitSynchronised(DiskManagementServer& server, const std::vector<std::string>& names,
                                 const TaskJob::ReportProgress& report, const std::stop_token& stop) {
+  Synchronisation synchronisation(names);
   std::mutex mutex;
   std::condition_variable_any stopped;
   std::unique_lock lock(mutex);
   while (!stop.stop_requested()) {
-    const unsigned percent = Progress(server, names);
-    if (percent == 100) {
+    const auto percent = synchronisation.Progress(server);
+    if (!percent) {
+      return tl::unexpected(percent.error());
+    }
+    if (*percent == 100) {
       return {};
     }
-    report(percent);
+    report(*percent);
     stopped.wait_for(lock, stop, kProgressLook, [] { return false; });
   }
   // What goes on in the kernel goes on without the task.

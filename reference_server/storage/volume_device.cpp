@@ -429,28 +429,35 @@ Result<void> VolumeDevices::Resynchronise(const std::string& name) const {
   return mapper_.Message(name, "repair");
 }
 
+SyncWatch::Standing SyncWatch::Look(const VolumeStatus& status, std::chrono::steady_clock::time_point now) {
+  const std::ptrdiff_t lost = std::ranges::count_if(status.members, [](MemberState state) {
+    return state == MemberState::kFailed || state == MemberState::kMissing;
+  });
+  if (!first_ || status.sync != SyncKind::kNone) working_ = now;
+  if (!first_) first_ = {.event = status.device.event, .lost = lost};
+  if (status.sync != SyncKind::kNone) return Standing::kGoingOn;
+  if (lost > first_->lost) return Standing::kGivenUp;
+  if (!status.Has(MemberState::kRebuilding)) return Standing::kDone;
+  // Between its start and its first block the kernel calls a rebuild idle, too.
+  const bool given_up = status.device.event != first_->event || now - working_ > kPatience;
+  return given_up ? Standing::kGivenUp : Standing::kGoingOn;
+}
+
 Result<VolumeStatus> VolumeDevices::WaitSynchronised(const std::string& name,
                                                      const std::function<void(const VolumeStatus&)>& progress,
                                                      std::chrono::milliseconds deadline,
                                                      const std::stop_token& stop) const {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point end = Clock::now() + deadline;
-  Clock::time_point working = Clock::now();
-  std::optional<std::uint32_t> first_event;
+  SyncWatch watch;
   while (true) {
     auto status = Status(name);
     if (!status) return status;
     if (progress) progress(*status);
     const Clock::time_point now = Clock::now();
-    if (status->sync != SyncKind::kNone) working = now;
-    const bool idle = status->sync == SyncKind::kNone;
-    // Between its start and its first block the kernel calls a rebuild idle, too.
-    const bool given_up = idle && (status->device.event != first_event.value_or(status->device.event) ||
-                                   now - working > kPatience);
-    if ((idle && !status->Has(MemberState::kRebuilding)) || given_up || now >= end || stop.stop_requested()) {
+    if (watch.Look(*status, now) != SyncWatch::Standing::kGoingOn || now >= end || stop.stop_requested()) {
       return status;
     }
-    if (!first_event) first_event = status->device.event;
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - now);
     const auto event = mapper_.WaitEvent(name, status->device.event, std::min(left, kSyncLook), stop);
     if (!event) return tl::unexpected(event.error());

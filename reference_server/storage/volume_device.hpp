@@ -7,6 +7,7 @@
 #include "reference_server/storage/volume_map.hpp"
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -43,6 +44,26 @@ struct VolumeStatus {
   [[nodiscard]] bool Has(MemberState state) const;
 };
 
+/// Tells from looks at one volume, one after the other, how its synchronisation stands.
+class SyncWatch {
+ public:
+  enum class Standing : std::uint8_t {
+    kGoingOn,
+    kDone,
+    kGivenUp,  ///< a member failed since the first look, or one waits to be rebuilt and nothing will do it
+  };
+
+  [[nodiscard]] Standing Look(const VolumeStatus& status, std::chrono::steady_clock::time_point now);
+
+ private:
+  struct First {
+    std::uint32_t event = 0;
+    std::ptrdiff_t lost = 0;  ///< members that are neither in sync nor being rebuilt
+  };
+  std::optional<First> first_;
+  std::chrono::steady_clock::time_point working_;
+};
+
 /// How often a wait for the end of a synchronisation looks at its progress, of which the kernel sends no
 /// events.
 inline constexpr std::chrono::milliseconds kSyncLook{250};
@@ -71,7 +92,7 @@ class VolumeDevices {
   [[nodiscard]] Result<void> Resynchronise(const std::string& name) const;
   /// Waits until no synchronisation goes on, the deadline passed or `stop` was requested, and gives the
   /// status of that moment. `progress` (may be empty) is called at each look. A member still kRebuilding in
-  /// a status with SyncKind::kNone could not be rebuilt: its source or it failed.
+  /// a status with SyncKind::kNone could not be rebuilt (SyncWatch::Standing::kGivenUp).
   [[nodiscard]] Result<VolumeStatus> WaitSynchronised(
       const std::string& name, const std::function<void(const VolumeStatus&)>& progress,
       std::chrono::milliseconds deadline, const std::stop_token& stop) const;
