@@ -16,7 +16,7 @@ using FtEnumMembers = FtRevisionTest;
 TEST_P(FtEnumMembers, ListsTheRegionsOfTheSet) {
   Checks("DMRP-0719", "DMRP-0723", "DMRP-0724", "DMRP-0725", "DMRP-0726", "DMRP-0727", "DMRP-0728",
          "DMRP-1591", "DMRP-1592");
-  StartForRefusals('F');
+  StartWithSet(MirrorsAndParity(), 'H');
   const VOLUME_INFO set = SetNow(session());
   std::vector<LdmObjectId> expected;
   for (const harness::FtMadeMember& member : MadeSet().members) {
@@ -39,7 +39,7 @@ TEST_P(FtEnumMembers, ListsTheRegionsOfTheSet) {
 
 TEST_P(FtEnumMembers, RefusesWhatIsNoSetAndChangesNothing) {
   Checks("DMRP-0720", "DMRP-0722", "DMRP-0719", "DMRP-0729", "DMRP-1591");
-  StartForRefusals('E');
+  StartWithSet(MirrorsAndParity(), 'G');
   const Observation before = ObserveAll(session());
   const LdmObjectId region = PartitionsNow(session(), "a").at(0).id;
   for (const LdmObjectId id :

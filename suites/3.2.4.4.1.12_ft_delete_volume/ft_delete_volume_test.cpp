@@ -21,7 +21,7 @@ class FtDelete : public FtRevisionTest {
 TEST_P(FtDelete, RemovesTheSetWithItsPartitions) {
   Checks("DMRP-0731", "DMRP-0735", "DMRP-0736", "DMRP-0737", "DMRP-0738", "DMRP-0739", "DMRP-0740",
          "DMRP-0741", "DMRP-0742", "DMRP-0743", "DMRP-1593", "DMRP-1594");
-  StartOwnSet(FourMirrors(), 'E');
+  StartOwnSet(MirrorsAndParity(), 'E');
   const std::size_t sets = RecordNow().sets.size();
   const StorageView before = Need(session().View());
   const VOLUME_INFO set = SetNow(session());
@@ -56,7 +56,7 @@ TEST_P(FtDelete, RemovesTheSetWithItsPartitions) {
 
 TEST_P(FtDelete, OfASetInUseNeedsForce) {
   Checks("DMRP-0730", "DMRP-0735", "DMRP-0744", "DMRP-0731", "DMRP-1593", "DMRP-1595");
-  StartOwnSet(FourMirrors(), 'F');
+  StartOwnSet(MirrorsAndParity(), 'F');
   HoldFileOpen();
   const auto refused = DeleteNow();
   EXPECT_THAT(refused, FailsWith(LDM_E_VOLUME_IN_USE));
@@ -69,7 +69,7 @@ TEST_P(FtDelete, OfASetInUseNeedsForce) {
 
 TEST_P(FtDelete, RefusesWhatIsNoSetOrAStaleState) {
   Checks("DMRP-0732", "DMRP-0734", "DMRP-0731", "DMRP-0495", "DMRP-1593");
-  StartForRefusals('E');
+  StartWithSet(MirrorsAndParity(), 'G');
   const VOLUME_INFO set = SetNow(session());
   const Observation before = ObserveAll(session());
   const LdmObjectId region = PartitionsNow(session(), "a").at(0).id;

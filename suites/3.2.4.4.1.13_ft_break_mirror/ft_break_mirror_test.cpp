@@ -21,7 +21,7 @@ class FtBreak : public FtRevisionTest {
 TEST_P(FtBreak, MakesTwoPartitionsOfTheMirror) {
   Checks("DMRP-0746", "DMRP-0750", "DMRP-0751", "DMRP-0752", "DMRP-0753", "DMRP-0754", "DMRP-0755",
          "DMRP-0756", "DMRP-0757", "DMRP-0758", "DMRP-0759", "DMRP-0760", "DMRP-1596", "DMRP-1597");
-  StartOwnSet(FourMirrors(), 'G');
+  StartOwnSet(MirrorsAndParity(), 'E');
   const std::size_t sets = RecordNow().sets.size();
   const StorageView before = Need(session().View());
   const VOLUME_INFO set = SetNow(session());
@@ -47,7 +47,7 @@ TEST_P(FtBreak, MakesTwoPartitionsOfTheMirror) {
     const FILE_SYSTEM_INFO* system = after.FileSystemOf(member.id);
     ASSERT_NE(system, nullptr);
     EXPECT_EQ(system->fsType, FSTYPE_FAT);
-    with_letter += after.FindLetter(u'G')->storageId == member.id ? 1 : 0;
+    with_letter += after.FindLetter(u'E')->storageId == member.id ? 1 : 0;
   }
   EXPECT_EQ(with_letter, 1U);
   const harness::FtRecord record = RecordNow();
@@ -59,7 +59,7 @@ TEST_P(FtBreak, MakesTwoPartitionsOfTheMirror) {
 
 TEST_P(FtBreak, OfAMirrorInUseNeedsForce) {
   Checks("DMRP-0745", "DMRP-0750", "DMRP-0751", "DMRP-0761", "DMRP-0746", "DMRP-1596", "DMRP-1598");
-  StartOwnSet(FourMirrors(), 'H');
+  StartOwnSet(MirrorsAndParity(), 'F');
   HoldFileOpen();
   const auto refused = BreakNow();
   EXPECT_THAT(refused, FailsWith(LDM_E_VOLUME_IN_USE));
@@ -72,7 +72,7 @@ TEST_P(FtBreak, OfAMirrorInUseNeedsForce) {
 
 TEST_P(FtBreak, RefusesOtherSetsAndStaleStates) {
   Checks("DMRP-0747", "DMRP-0749", "DMRP-0746", "DMRP-0495", "DMRP-1596");
-  StartForRefusals('F');
+  StartWithSet(MirrorsAndParity(), 'H');
   const VOLUME_INFO set = SetNow(session());
   const Observation before = ObserveAll(session());
   EXPECT_THAT(Break(session(), set.id, set.lastKnownState), Refused()) << "a RAID-5 set";
@@ -84,7 +84,7 @@ TEST_P(FtBreak, RefusesOtherSetsAndStaleStates) {
 
 TEST_P(FtBreak, RefusesAStaleState) {
   Checks("DMRP-0747", "DMRP-0749", "DMRP-0495");
-  StartForRefusals('E');
+  StartWithSet(MirrorsAndParity(), 'G');
   const VOLUME_INFO set = SetNow(session());
   const Observation before = ObserveAll(session());
   for (const std::int64_t state : {set.lastKnownState - 1, set.lastKnownState + 1}) {

@@ -8,14 +8,17 @@ namespace {
 
 class FtRegenerate : public FtRevisionTest {
  protected:
-  // On machines where each test has a set of its own: without its first member, without its last one, and
-  // whole.
-  void Start(char letter) {
+  // Parity sets without their first member, without their last one, and whole; a mirror; a parity set whose
+  // last member's disk is away.
+  static std::string Sets() {
     const std::vector<std::string_view> disks = {"a", "b", "c"};
-    StartOwnSet(
-        SetsOn(R"({"name": "a", "size": "40M"}, {"name": "b", "size": "48M"}, {"name": "c", "size": "56M"})",
-               {{"parity", disks, kOut}, {"parity", disks, "", kOut}, {"parity", disks}}),
-        letter);
+    return SetsOn(R"({"name": "a", "size": "56M"}, {"name": "b", "size": "64M"}, {"name": "c", "size": "40M"},
+{"name": "d", "size": "24M"}, {"name": "away", "size": "32M", "absent": true})",
+                  {{"parity", disks, kOut},
+                   {"parity", disks, "", kOut},
+                   {"parity", disks},
+                   {"mirror", {"a", "b"}},
+                   {"parity", {"c", "d", "away"}, "", kAway}});
   }
   Outcome<FTRegenerateParityStripeReply> Begin() {
     const VOLUME_INFO set = SetNow(session());
@@ -33,7 +36,7 @@ class FtRegenerate : public FtRevisionTest {
 // A member that was put out of the set is taken back with what the others have.
 TEST_P(FtRegenerate, TakesAnOrphanBack) {
   Checks("DMRP-0771", "DMRP-0775", "DMRP-0776", "DMRP-0777", "DMRP-0778", "DMRP-1601", "DMRP-1602");
-  Start('E');
+  StartOwnSet(Sets(), 'E');
   EXPECT_EQ(SetNow(session()).status, VOLUME_STATUS_FAILED_REDUNDANCY);
   ExpectToMakeWhole();
 }
@@ -41,21 +44,21 @@ TEST_P(FtRegenerate, TakesAnOrphanBack) {
 // So is the second member.
 TEST_P(FtRegenerate, TakesTheLastMemberBack) {
   Checks("DMRP-0775", "DMRP-0776");
-  Start('F');
+  StartOwnSet(Sets(), 'F');
   ExpectToMakeWhole();
 }
 
 // With all members in the set, what is redundant is made anew from the data.
 TEST_P(FtRegenerate, MakesTheRedundantDataAnew) {
   Checks("DMRP-0775", "DMRP-0776");
-  Start('G');
+  StartOwnSet(Sets(), 'G');
   ExpectToMakeWhole();
 }
 
 // A member whose disk is away cannot be rebuilt.
 TEST_P(FtRegenerate, FailsWithoutTheMember) {
   Checks("DMRP-0771", "DMRP-0777", "DMRP-1601", "DMRP-0776", "DMRP-0778");
-  StartForRefusals('J');
+  StartWithSet(Sets(), 'I');
   const auto reply = Begin();
   ASSERT_THAT(reply, Refused());
   ExpectFailed(reply->tinfo, reply->result);
@@ -64,7 +67,7 @@ TEST_P(FtRegenerate, FailsWithoutTheMember) {
 
 TEST_P(FtRegenerate, RefusesWhatIsNoSuchSetOrAStaleState) {
   Checks("DMRP-0772", "DMRP-0774", "DMRP-0771", "DMRP-0495", "DMRP-1601");
-  StartForRefusals('F');
+  StartWithSet(Sets(), 'G');
   const VOLUME_INFO set = SetNow(session());
   const Observation before = ObserveAll(session());
   const LdmObjectId region = PartitionsNow(session(), "a").at(0).id;
@@ -80,7 +83,7 @@ TEST_P(FtRegenerate, RefusesWhatIsNoSuchSetOrAStaleState) {
 
 TEST_P(FtRegenerate, RefusesASetOfAnotherType) {
   Checks("DMRP-0772", "DMRP-0774", "DMRP-0771", "DMRP-0495", "DMRP-1601");
-  StartForRefusals('E');
+  StartWithSet(Sets(), 'H');
   const Observation before = ObserveAll(session());
   EXPECT_THAT(Begin(), Refused());
   EXPECT_THAT(ObserveAll(session()), Unchanged(before));

@@ -30,13 +30,13 @@ TEST_P(FtReplaceMirror, DeletesThePartitionAfterAFailureOnlyOnRequest) {
 TEST_P(FtReplaceMirror, RefusesAPartitionOfAnotherType) {
   Checks("DMRP-1605", "DMRP-0790", "DMRP-1603");
   StartForRefusal();
-  ExpectSpareRefused(1);
+  ExpectOtherRefused(1);
 }
 
 TEST_P(FtReplaceMirror, RefusesAPartitionThatIsTooSmall) {
   Checks("DMRP-1607", "DMRP-0790", "DMRP-1603");
   StartForRefusal();
-  ExpectSpareRefused(2);
+  ExpectOtherRefused(2);
 }
 
 // A GPT has no types that could say member.
@@ -55,7 +55,7 @@ TEST_P(FtReplaceMirror, RefusesWhatIsNoSetOrNoPartitionOrStale) {
 TEST_P(FtReplaceMirror, RefusesASetOfAnotherType) {
   Checks("DMRP-0784", "DMRP-0788");
   StartForRefusal(/*other_type=*/true);
-  ExpectSpareRefused(0);
+  ExpectOtherRefused(0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Both, FtReplaceMirror, kBothRevisions, RevisionName());

@@ -29,13 +29,13 @@ TEST_P(FtReplaceParity, DeletesThePartitionAfterAFailureOnlyOnRequest) {
 TEST_P(FtReplaceParity, RefusesAPartitionOfAnotherType) {
   Checks("DMRP-1613", "DMRP-0812", "DMRP-1611");
   StartForRefusal();
-  ExpectSpareRefused(1);
+  ExpectOtherRefused(1);
 }
 
 TEST_P(FtReplaceParity, RefusesAPartitionThatIsTooSmall) {
   Checks("DMRP-1615", "DMRP-0812", "DMRP-1611");
   StartForRefusal();
-  ExpectSpareRefused(2);
+  ExpectOtherRefused(2);
 }
 
 // A GPT has no types that could say member.
@@ -54,7 +54,7 @@ TEST_P(FtReplaceParity, RefusesWhatIsNoSetOrNoPartitionOrStale) {
 TEST_P(FtReplaceParity, RefusesASetOfAnotherType) {
   Checks("DMRP-0806", "DMRP-0810");
   StartForRefusal(/*other_type=*/true);
-  ExpectSpareRefused(0);
+  ExpectOtherRefused(0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Both, FtReplaceParity, kBothRevisions, RevisionName());

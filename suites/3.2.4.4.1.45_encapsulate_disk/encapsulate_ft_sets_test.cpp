@@ -289,7 +289,7 @@ using FtSetsAndRetainedPartitions = FtTest;
 
 TEST_F(FtSetsAndRetainedPartitions, AreRefused) {
   Checks("DMRP-1665", "DMRP-1667", "DMRP-1682", "DMRP-1684");
-  StartForRefusals('E');
+  StartWithSet(MirrorsAndParity(), 'G');
   Session& session = SessionOf(Revision::kIVolumeClient3);
   const VOLUME_INFO set = SetNow(session);
   const Observation before = ObserveAll(session);

@@ -19,18 +19,27 @@ Outcome<FTReplaceMirrorPartitionReply> FtReplacementTest::Replace(const FtReplac
           .error = std::move(outcome.error)};
 }
 
-void FtReplacementTest::StartOwn(char letter) {
+std::string FtReplacementTest::Sets() const {
   const std::string_view type = mirror_ ? "mirror" : "parity";
   const std::vector<std::string_view> disks =
       mirror_ ? std::vector<std::string_view>{"a", "b"} : std::vector<std::string_view>{"a", "b", "c"};
+  const std::vector<std::string_view> others = mirror_ ? std::vector<std::string_view>{"c", "spare", "other"}
+                                                       : std::vector<std::string_view>{"spare", "other"};
   const FtPlannedSet broken{type, disks, "", kOut};
   // As long as a member, or longer.
   const std::string spare = fmt::format(R"({{"size": "{}M", "type": 6}})", mirror_ ? 12 : 16);
   const std::string all_disks = fmt::format(
-      R"({{"name": "a", "size": "40M"}}, {{"name": "b", "size": "48M"}}, {{"name": "c", "size": "56M"}},
-{{"name": "spare", "size": "64M", "partitions": [{0}, {0}, {0}]}})",
+      R"({{"name": "a", "size": "56M"}}, {{"name": "b", "size": "60M"}}, {{"name": "c", "size": "40M"}},
+{{"name": "spare", "size": "72M", "partitions": [{0}, {0}, {0}]}},
+{{"name": "other", "size": "64M", "partitions": [{0}, {{"size": "16M", "type": 131}}, {{"size": "7M", "type": 6}}]}})",
       spare);
-  StartOwnSet(SetsOn(all_disks, {broken, broken, {type, disks}}), letter);
+  return SetsOn(all_disks,
+                {broken, broken, {type, disks}, broken, {mirror_ ? "parity" : "mirror", others, "", kOut}});
+}
+
+std::vector<BedDiskRequest> FtReplacementTest::GptDisk() {
+  return {{kGpt.Spec(), Table("label: gpt\nstart=2048, size=32768, "
+                              "type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7\n")}};
 }
 
 void FtReplacementTest::ExpectRefusedAndUnchanged(const std::vector<FtReplacementRequest>& requests) {
@@ -47,7 +56,7 @@ void FtReplacementTest::ExpectRefusedAndUnchanged(const std::vector<FtReplacemen
 }
 
 void FtReplacementTest::ExpectReplaced() {
-  StartOwn('E');
+  StartOwnSet(Sets(), 'E', GptDisk());
   const StorageView before = Need(session().View());
   const VOLUME_INFO set = SetNow(session());
   const REGION_INFO_EX failed = MemberNow(session(), MadeSet().members.size() - 1);
@@ -76,7 +85,7 @@ void FtReplacementTest::ExpectReplaced() {
 }
 
 void FtReplacementTest::ExpectForceNeeded() {
-  StartOwn('F');
+  StartOwnSet(Sets(), 'F', GptDisk());
   FtReplacementRequest request = RequestFor(session(), Spare(1));
   std::vector<FtReplacementRequest> stale(2, request);
   stale[0].newRegionLastKnownState = 0;
@@ -89,9 +98,9 @@ void FtReplacementTest::ExpectForceNeeded() {
 }
 
 void FtReplacementTest::ExpectDeletedOnlyOnRequest() {
-  StartOwn('G');
+  StartOwnSet(Sets(), 'G', GptDisk());
   const std::vector<REGION_INFO_EX> partitions = PartitionsNow(session(), "spare");
-  const REGION_INFO_EX region = partitions.at(2);
+  const REGION_INFO_EX region = partitions.at(3);
   const auto kept = Replace(RequestFor(session(), region));
   ASSERT_THAT(kept, Refused());
   ExpectFailed(kept->tinfo, kept->result);
@@ -111,11 +120,11 @@ void FtReplacementTest::ExpectDeletedOnlyOnRequest() {
 }
 
 void FtReplacementTest::StartForRefusal(bool other_type) {
-  StartForRefusals(mirror_ != other_type ? 'G' : 'H');
+  StartWithSet(Sets(), other_type ? 'I' : 'H', GptDisk());
 }
 
-void FtReplacementTest::ExpectSpareRefused(std::size_t number) {
-  ExpectRefusedAndUnchanged({RequestFor(session(), Spare(number))});
+void FtReplacementTest::ExpectOtherRefused(std::size_t number) {
+  ExpectRefusedAndUnchanged({RequestFor(session(), Other(number))});
 }
 
 void FtReplacementTest::ExpectGptPartitionRefused() {
@@ -126,7 +135,7 @@ void FtReplacementTest::ExpectGptPartitionRefused() {
 }
 
 void FtReplacementTest::ExpectWrongIdsRefused() {
-  const FtReplacementRequest good = RequestFor(session(), Spare(0));
+  const FtReplacementRequest good = RequestFor(session(), Other(0));
   const LdmObjectId most = std::numeric_limits<LdmObjectId>::max();
   std::vector<FtReplacementRequest> wrong;
   for (const LdmObjectId id : {LdmObjectId{0}, most, good.newRegionId, lab().DiskId(0)}) {

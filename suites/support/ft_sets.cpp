@@ -71,15 +71,30 @@ void FtTest::StartSharedSets(const std::string& description, std::vector<BedDisk
   StartUnder(description, description, std::move(more));
 }
 
-void FtTest::StartOwnSet(const std::string& description, char letter) {
-  const std::string scenario = ScenarioKey();
-  const std::string key = description + scenario.substr(std::min(scenario.size(), scenario.find('/')));
+namespace {
+
+// What tests with one parameter, of whatever suite, have in common on machines of a description.
+std::string KeyOf(const std::string& description, const std::string& scenario) {
+  return description + scenario.substr(std::min(scenario.size(), scenario.find('/')));
+}
+
+}  // namespace
+
+void FtTest::StartOwnSet(const std::string& description, char letter, std::vector<BedDiskRequest> more) {
+  const std::string key = KeyOf(description, ScenarioKey());
   if (auto kept = Run::Current().Reuse(key)) {
     const auto made = std::any_cast<std::shared_ptr<Made>>(kept->once);
     if (!made->changed.contains(letter)) Run::Current().Keep(key, std::move(kept));
   }
-  StartUnder(key, description, {});
+  StartUnder(key, description, std::move(more));
   made_->changed.insert(letter);
+  // What tests before saw of the disks will be no longer true.
+  lab().last_images.clear();
+  Use(letter);
+}
+
+void FtTest::StartWithSet(const std::string& description, char letter, std::vector<BedDiskRequest> more) {
+  StartUnder(KeyOf(description, ScenarioKey()), description, std::move(more));
   Use(letter);
 }
 
@@ -99,24 +114,6 @@ void FtTest::StartUnder(const std::string& key, const std::string& description,
     lab().once = made_;
   }
   made_ = std::any_cast<std::shared_ptr<Made>>(lab().once);
-}
-
-void FtTest::StartForRefusals(char letter) {
-  constexpr std::string_view kDisks =
-      R"({"name": "a", "size": "48M"}, {"name": "b", "size": "50M"}, {"name": "c", "size": "44M"},
-{"name": "d", "size": "46M"}, {"name": "e", "size": "42M"}, {"name": "away", "size": "54M", "absent": true},
-{"name": "spare", "size": "52M", "partitions":
-  [{"size": "12M", "type": 6}, {"size": "12M", "type": 131}, {"size": "7M", "type": 6}]})";
-  constexpr std::string_view kOrphan = R"("state": "orphaned")";
-  StartSharedSets(SetsOn(kDisks, {{"mirror", {"a", "b"}},
-                                  {"parity", {"a", "b", "c"}},
-                                  {"mirror", {"d", "e"}, "", kOut},
-                                  {"parity", {"c", "d", "e"}, "", kOut},
-                                  {"mirror", {"a", "away"}, "", kOrphan},
-                                  {"parity", {"a", "b", "away"}, "", kOrphan}}),
-                  {{kGpt.Spec(), Table("label: gpt\nstart=2048, size=32768, "
-                                       "type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7\n")}});
-  Use(letter);
 }
 
 void FtTest::Use(char letter) {
@@ -406,10 +403,10 @@ std::string SetsOn(std::string_view disks, const std::vector<FtPlannedSet>& sets
   return fmt::format("{{\"disks\": [{}],\n\"sets\": [{}]}}", disks, text);
 }
 
-std::string FourMirrors() {
+std::string MirrorsAndParity() {
   const FtPlannedSet mirror{"mirror", {"a", "b"}};
-  return SetsOn(R"({"name": "a", "size": "56M"}, {"name": "b", "size": "64M"})",
-                {mirror, mirror, mirror, mirror});
+  return SetsOn(R"({"name": "a", "size": "56M"}, {"name": "b", "size": "64M"}, {"name": "c", "size": "24M"})",
+                {mirror, mirror, mirror, {"parity", {"a", "b", "c"}}});
 }
 
 }  // namespace dmrp::suites

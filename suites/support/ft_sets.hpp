@@ -44,15 +44,11 @@ class FtTest : public ConformanceTest {
   /// Takes over the machine in which earlier tests with the same parameter have changed other sets of that
   /// description, for a test that changes the set with that letter, and what is said to go with it, alone. A
   /// machine in which that set is no longer as it was made is not taken.
-  void StartOwnSet(const std::string& description, char letter);
+  void StartOwnSet(const std::string& description, char letter, std::vector<BedDiskRequest> more = {});
   /// No other test takes this one's machine over.
   void GiveMachineUp() { own_machine_ = true; }
-  /// StartSharedSets for tests of refusals, which use the set with that letter: E is a mirror and F a parity
-  /// set, both whole. G and H are the same without their last member, which holds something else. So are I
-  /// and J, the disk of the member being away. The disk "spare" has partitions that can replace a member (the
-  /// first one) or cannot: the second one's type is that of another system, the third one is too small. A GPT
-  /// disk with a partition is behind the disks of the sets.
-  void StartForRefusals(char letter);
+  /// The same machine for a test that uses the set with that letter and changes nothing.
+  void StartWithSet(const std::string& description, char letter, std::vector<BedDiskRequest> more = {});
   [[nodiscard]] const harness::FtDisks& made() const;
   /// Index of the bed's disk of that name in the description.
   [[nodiscard]] std::size_t DiskNamed(std::string_view name) const;
@@ -147,9 +143,11 @@ struct FtPlannedSet {
 /// A description of these sets, with file systems and letters from E on. `disks` are those of the sets and
 /// others, as the description lists them.
 std::string SetsOn(std::string_view disks, const std::vector<FtPlannedSet>& sets);
-/// Four mirrors that are whole, E to H, on disks a and b.
-std::string FourMirrors();
+/// Sets that are whole: mirrors E to G on disks a and b, and a parity set H on these and c.
+std::string MirrorsAndParity();
 /// What a description says of a member that is out of its set and holds something else.
 inline constexpr std::string_view kOut = R"("state": "orphaned", "garbage": true)";
+/// What it says of one that is out of its set and whose disk is away.
+inline constexpr std::string_view kAway = R"("state": "orphaned")";
 
 }  // namespace dmrp::suites
