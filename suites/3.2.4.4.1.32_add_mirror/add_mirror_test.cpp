@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <limits>
+#include <tuple>
 
 namespace dmrp::suites {
 namespace {
@@ -13,101 +14,122 @@ using ::testing::SizeIs;
 
 class AddMirrorTest : public VolumeDataTest {
  protected:
-  // The simple volume on disk 0 and a request for its copy on disk 1.
-  AddMirrorRequest Ask(Session& session) {
-    volume_ = Make(session, ShapesOfEachLayout().front());
+  // A simple volume on disk 0.
+  VOLUME_INFO MakeSimple(Session& session) { return Make(session, ShapesOfEachLayout().front()); }
+  // A request for its copy on disk 1.
+  AddMirrorRequest Ask(Session& session, LdmObjectId id) {
+    const VOLUME_INFO volume = VolumeNow(session, id);
     const DISK_INFO_EX disk = DiskNow(session, 1);
     AddMirrorRequest request;
-    request.volumeId = volume_.id;
-    request.volumeLastKnownState = volume_.lastKnownState;
+    request.volumeId = volume.id;
+    request.volumeLastKnownState = volume.lastKnownState;
     request.diskSpec.diskId = disk.id;
-    request.diskSpec.length = volume_.length;
+    request.diskSpec.length = volume.length;
     request.diskSpec.lastKnownState = disk.lastKnownState;
     return request;
   }
   static Outcome<AddMirrorReply> Add(Session& session, const AddMirrorRequest& request) {
     return session.Change<AddMirrorReply>(session.interface(), "AddMirror", request);
   }
+};
 
-  VOLUME_INFO volume_;
+struct Addition : WatchedOperation {
+  VOLUME_INFO volume;  // as it was
+  LdmObjectId disk = 0;
+  std::int32_t partition_number = -1;
+  VOLUME_INFO healthy;  // when the copy is complete, as is what follows
+  harness::DynamicLayout on_disk;
+  std::vector<std::string> broken_invariants;
 };
 
 class AddMirror : public AddMirrorTest, public ::testing::WithParamInterface<Revision> {
  protected:
-  void SetUp() override { StartDynamic(2); }
+  void SetUp() override { StartScenario(2); }
   Session& session() { return SessionOf(GetParam()); }
+  // diskNumber means nothing on input.
+  const Addition& Added() {
+    return Once([this] {
+      Addition seen;
+      seen.volume = MakeSimple(session());
+      AddMirrorRequest request = Ask(session(), seen.volume.id);
+      request.diskNumber = 0x12345678;
+      seen.disk = request.diskSpec.diskId;
+      static_cast<WatchedOperation&>(seen) = Need(suites::Watch(
+          lab(), session(),
+          [&] {
+            const auto reply = Add(session(), request);
+            seen.partition_number = reply->partitionNumber;
+            return reply;
+          },
+          [] {}));
+      seen.healthy = AwaitHealthy(session(), seen.volume.id, seen.marks.at(GetParam()));
+      seen.on_disk = GroupsOnDisk();
+      seen.broken_invariants = BrokenInvariants({0, 1}, {.degraded = false, .complete = true, .data = true});
+      return seen;
+    });
+  }
 };
 
 // The volume gets a second member of its own length on the disk named, and in the end both hold the same.
 TEST_P(AddMirror, AddsACopyOnTheDisk) {
   Checks("DMRP-1047", "DMRP-1053", "DMRP-1054", "DMRP-1055", "DMRP-1058", "DMRP-1063", "DMRP-1696",
          "DMRP-1697");
-  const AddMirrorRequest request = Ask(session());
-  const std::uint64_t mark = session().sink().Count();
-  ASSERT_THAT(Add(session(), request), Succeeds());
-  const VOLUME_INFO after = AwaitHealthy(session(), volume_.id, mark);
-  EXPECT_EQ(after.layout, VOLUMELAYOUT_MIRROR);
-  EXPECT_EQ(after.length, volume_.length);
-  const harness::DynamicLayout found = GroupsOnDisk();
+  EXPECT_EQ(Added().healthy.layout, VOLUMELAYOUT_MIRROR);
+  EXPECT_EQ(Added().healthy.length, Added().volume.length);
+  const harness::DynamicLayout& found = Added().on_disk;
   ASSERT_THAT(found.groups, SizeIs(1));
   ASSERT_THAT(found.groups[0].volumes, SizeIs(1));
   EXPECT_EQ(found.groups[0].volumes[0].type, harness::DynamicVolumeType::kMirrored);
-  EXPECT_EQ(found.groups[0].volumes[0].size, static_cast<std::uint64_t>(volume_.length));
-  EXPECT_THAT(BrokenInvariants({0, 1}, {.degraded = false, .complete = true, .data = true}), IsEmpty());
+  EXPECT_EQ(found.groups[0].volumes[0].size, static_cast<std::uint64_t>(Added().volume.length));
+  EXPECT_THAT(Added().broken_invariants, IsEmpty());
 }
 
-// partitionNumber is 0, as the volume is no boot volume; diskNumber means nothing on input.
+// partitionNumber is 0, as the volume is no boot volume.
 TEST_P(AddMirror, FillsTheReply) {
   Checks("DMRP-1046", "DMRP-1059", "DMRP-1061", "DMRP-1062", "DMRP-1064", "DMRP-1699", "DMRP-1701",
          "DMRP-0561", "DMRP-0563", "DMRP-0564");
-  AddMirrorRequest request = Ask(session());
-  request.diskNumber = 0x12345678;
-  const std::uint64_t mark = session().sink().Count();
-  const auto reply = Add(session(), request);
-  ASSERT_THAT(reply, Succeeds());
-  EXPECT_EQ(reply->partitionNumber, 0);
-  ExpectCompleted(reply->tinfo);
-  ExpectCompletion(session(), reply->tinfo, mark);
+  EXPECT_EQ(Added().partition_number, 0);
+  ExpectCompleted(Added().tinfo);
+  ExpectCompletion(session(), Added().tinfo, Added().marks.at(GetParam()));
 }
 
 TEST_P(AddMirror, ModifiesVolumeAndDiskAndCreatesTheRegion) {
   Checks("DMRP-1065", "DMRP-1066", "DMRP-1067", "DMRP-1068", "DMRP-0036");
-  const AddMirrorRequest request = Ask(session());
-  const StorageView before = Need(session().View());
-  const std::uint64_t mark = session().sink().Count();
-  ASSERT_THAT(Add(session(), request), Succeeds());
-  const auto told = session().sink().Objects(mark);
-  const StorageView after = Need(session().View());
-  EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_VOLUME_INFO, LDMACTION_MODIFIED, volume_.id)));
-  EXPECT_EQ(after.FindVolume(volume_.id)->layout, VOLUMELAYOUT_MIRROR);
-  EXPECT_EQ(after.FindVolume(volume_.id)->memberCount, 2U);
-  EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_DISK_INFO, LDMACTION_MODIFIED, request.diskSpec.diskId)));
-  EXPECT_EQ(before.FindDisk(request.diskSpec.diskId)->freeBytes -
-                after.FindDisk(request.diskSpec.diskId)->freeBytes,
-            volume_.length);
-  for (const REGION_INFO_EX& region : after.RegionsOfVolume(volume_.id)) {
-    if (region.diskId != request.diskSpec.diskId) continue;
-    EXPECT_EQ(region.length, volume_.length);
+  const auto& [volume, disk] = std::tie(Added().volume, Added().disk);
+  const auto& [before, after] = std::tie(Added().before, Added().after);
+  const auto& told = Added().notified.at(GetParam());
+  EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_VOLUME_INFO, LDMACTION_MODIFIED, volume.id)));
+  ASSERT_NE(after.FindVolume(volume.id), nullptr);
+  EXPECT_EQ(after.FindVolume(volume.id)->layout, VOLUMELAYOUT_MIRROR);
+  EXPECT_EQ(after.FindVolume(volume.id)->memberCount, 2U);
+  EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_DISK_INFO, LDMACTION_MODIFIED, disk)));
+  EXPECT_EQ(before.FindDisk(disk)->freeBytes - after.FindDisk(disk)->freeBytes, volume.length);
+  std::size_t made = 0;
+  for (const REGION_INFO_EX& region : after.RegionsOfVolume(volume.id)) {
+    if (region.diskId != disk) continue;
+    ++made;
+    EXPECT_EQ(region.length, volume.length);
     EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_REGION_INFO, LDMACTION_CREATED, region.id)));
   }
+  EXPECT_EQ(made, 1U);
 }
+
+class AddMirrorToAFragmentedDisk : public AddMirrorTest, public ::testing::WithParamInterface<Revision> {
+ protected:
+  void SetUp() override { StartDynamic(2); }
+  Session& session() { return SessionOf(GetParam()); }
+};
 
 // With needContiguous the new member is one region: a fragmented disk that has no such region is refused, and
 // one that has room beside its pieces gets it there.
-TEST_P(AddMirror, KeepsTheCopyInOnePieceWhenAsked) {
+TEST_P(AddMirrorToAFragmentedDisk, KeepsTheCopyInOnePieceWhenAsked) {
   Checks("DMRP-1056");
   const std::int64_t too_long = FragmentDisk(session(), 1);
   const VolumeShape shape{"Long", VOLUMELAYOUT_SIMPLE, {{0, too_long}}, too_long};
   const VOLUME_INFO source = Make(session(), shape);
   const auto ask = [&](const VOLUME_INFO& volume) {
-    const DISK_INFO_EX disk = DiskNow(session(), 1);
-    AddMirrorRequest request;
-    request.volumeId = volume.id;
-    request.volumeLastKnownState = volume.lastKnownState;
-    request.diskSpec.diskId = disk.id;
-    request.diskSpec.length = volume.length;
+    AddMirrorRequest request = Ask(session(), volume.id);
     request.diskSpec.needContiguous = true;
-    request.diskSpec.lastKnownState = disk.lastKnownState;
     return request;
   };
   ASSERT_THAT(Add(session(), ask(source)), Refused());
@@ -130,6 +152,7 @@ TEST_P(AddMirror, KeepsTheCopyInOnePieceWhenAsked) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Both, AddMirror, kBothRevisions, RevisionName());
+INSTANTIATE_TEST_SUITE_P(Both, AddMirrorToAFragmentedDisk, kBothRevisions, RevisionName());
 
 struct Wrong {
   const char* name;
@@ -138,16 +161,19 @@ struct Wrong {
 };
 
 class AddMirrorRefuses : public AddMirrorTest,
-                         public ::testing::WithParamInterface<std::tuple<Revision, Wrong>> {};
+                         public ::testing::WithParamInterface<std::tuple<Revision, Wrong>> {
+ protected:
+  void SetUp() override { StartSharedDynamic(2, "simple-volume-to-keep-unmirrored"); }
+};
 
 TEST_P(AddMirrorRefuses, Because) {
   const auto& [revision, wrong] = GetParam();
   Checks(wrong.id, "DMRP-1047", "DMRP-1052", "DMRP-1696");
-  StartDynamic(2);
   Session& session = SessionOf(revision);
-  AddMirrorRequest request = Ask(session);
+  const VOLUME_INFO volume = Once([&] { return MakeSimple(session); });
+  AddMirrorRequest request = Ask(session, volume.id);
   const Observation before = ObserveAll(session);
-  wrong.spoil(request, volume_);
+  wrong.spoil(request, volume);
   EXPECT_THAT(Add(session, request), Refused());
   EXPECT_THAT(ObserveAll(session), Unchanged(before));
 }

@@ -1,8 +1,10 @@
 // RemoveMirror (3.2.4.4.1.33, 3.2.4.4.3.36).
 #include "suites/support/dynamic_volumes.hpp"
 
+#include <array>
 #include <functional>
 #include <limits>
+#include <utility>
 
 namespace dmrp::suites {
 namespace {
@@ -13,28 +15,55 @@ using ::testing::SizeIs;
 
 class RemoveMirrorTest : public DynamicTest {
  protected:
-  // The mirror on disks 0 and 1, and a request to remove what lies on that disk.
-  RemoveMirrorRequest Ask(Session& session, std::size_t index) {
-    volume_ = Make(session, ShapesOfEachLayout()[3]);
+  // A request to remove what lies of the volume on that disk.
+  RemoveMirrorRequest Ask(Session& session, LdmObjectId volume, std::size_t index) {
     const DISK_INFO_EX disk = DiskNow(session, index);
     RemoveMirrorRequest request;
-    request.volumeId = volume_.id;
-    request.volumeLastKnownState = volume_.lastKnownState;
+    request.volumeId = volume;
+    request.volumeLastKnownState = VolumeNow(session, volume).lastKnownState;
     request.diskId = disk.id;
     request.diskLastKnownState = disk.lastKnownState;
     return request;
   }
+  // The mirror on disks 0 and 1.
+  LdmObjectId MakeMirror(Session& session) { return Make(session, ShapesOfEachLayout()[3]).id; }
   static Outcome<RemoveMirrorReply> Remove(Session& session, const RemoveMirrorRequest& request) {
     return session.Change<RemoveMirrorReply>(session.interface(), "RemoveMirror", request);
   }
+};
 
-  VOLUME_INFO volume_;
+struct Removal : WatchedDynamicOperation {
+  RemoveMirrorRequest request;
+  std::vector<std::string> broken_invariants;
 };
 
 class RemoveMirror : public RemoveMirrorTest, public ::testing::WithParamInterface<Revision> {
  protected:
-  void SetUp() override { StartDynamic(3); }
+  void SetUp() override { StartScenario(3); }
   Session& session() { return SessionOf(GetParam()); }
+  // The half on disk 0 goes, and of another mirror, made when what was left is deleted, the half on disk 1.
+  const std::array<Removal, 2>& Removed() {
+    return Once([this] {
+      std::array<Removal, 2> seen;
+      for (const std::size_t index : {0U, 1U}) {
+        seen.at(index) = RemoveHalf(index);
+        if (index == 1) break;
+        const VOLUME_INFO left = VolumeNow(session(), seen.at(index).request.volumeId);
+        [&] { ASSERT_THAT(DeleteVolume(session(), left.id, left.lastKnownState), Succeeds()); }();
+      }
+      return seen;
+    });
+  }
+
+ private:
+  Removal RemoveHalf(std::size_t index) {
+    Removal seen;
+    seen.request = Ask(session(), MakeMirror(session()), index);
+    static_cast<WatchedDynamicOperation&>(seen) =
+        Watch(session(), [&] { return Remove(session(), seen.request); });
+    seen.broken_invariants = BrokenInvariants({0, 1, 2}, {.degraded = false, .complete = true, .data = true});
+    return seen;
+  }
 };
 
 // What is left is a simple volume on the other disk, whichever half goes.
@@ -42,50 +71,46 @@ TEST_P(RemoveMirror, DeletesTheHalfOnTheDisk) {
   Checks("DMRP-1071", "DMRP-1076", "DMRP-1077", "DMRP-1079", "DMRP-1702", "DMRP-1703");
   for (const std::size_t index : {0U, 1U}) {
     SCOPED_TRACE(index);
-    const RemoveMirrorRequest request = Ask(session(), index);
-    ASSERT_THAT(Remove(session(), request), Succeeds());
-    const harness::DynamicLayout found = GroupsOnDisk();
+    const harness::DynamicLayout& found = Removed().at(index).on_disk;
     ASSERT_THAT(found.groups, SizeIs(1));
     ASSERT_THAT(found.groups[0].volumes, SizeIs(1));
     const harness::DynamicVolume& left = found.groups[0].volumes[0];
     EXPECT_EQ(left.type, harness::DynamicVolumeType::kSimple);
     ASSERT_THAT(left.plexes, SizeIs(1));
     EXPECT_EQ(left.plexes[0].extents.at(0).disk, index == 0 ? "Disk2" : "Disk1");
-    EXPECT_THAT(BrokenInvariants({0, 1, 2}, {.degraded = false, .complete = true, .data = true}), IsEmpty());
-    const VOLUME_INFO now = VolumeNow(session(), volume_.id);
-    ASSERT_THAT(DeleteVolume(session(), now.id, now.lastKnownState), Succeeds());
+    EXPECT_THAT(Removed().at(index).broken_invariants, IsEmpty());
   }
 }
 
 TEST_P(RemoveMirror, FillsTheTaskInfoAndSendsTheCompletion) {
   Checks("DMRP-1078", "DMRP-1080", "DMRP-0561", "DMRP-0563", "DMRP-0564");
-  const RemoveMirrorRequest request = Ask(session(), 1);
-  const std::uint64_t mark = session().sink().Count();
-  const auto reply = Remove(session(), request);
-  ASSERT_THAT(reply, Succeeds());
-  ExpectCompleted(reply->tinfo);
-  ExpectCompletion(session(), reply->tinfo, mark);
+  for (const Removal& removal : Removed()) {
+    ExpectCompleted(removal.tinfo);
+    ExpectCompletion(session(), removal.tinfo, removal.marks.at(GetParam()));
+  }
 }
 
 TEST_P(RemoveMirror, ModifiesVolumeAndDiskAndDeletesTheRegion) {
   Checks("DMRP-1081", "DMRP-1082", "DMRP-1083", "DMRP-1084");
-  const RemoveMirrorRequest request = Ask(session(), 1);
-  const StorageView before = Need(session().View());
-  const std::uint64_t mark = session().sink().Count();
-  ASSERT_THAT(Remove(session(), request), Succeeds());
-  const auto told = session().sink().Objects(mark);
-  const StorageView after = Need(session().View());
-  EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_VOLUME_INFO, LDMACTION_MODIFIED, volume_.id)));
-  ASSERT_NE(after.FindVolume(volume_.id), nullptr);
-  EXPECT_EQ(after.FindVolume(volume_.id)->layout, VOLUMELAYOUT_SIMPLE);
-  EXPECT_EQ(after.FindVolume(volume_.id)->memberCount, 1U);
-  EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_DISK_INFO, LDMACTION_MODIFIED, request.diskId)));
-  for (const REGION_INFO_EX& region : before.RegionsOfVolume(volume_.id)) {
-    if (region.diskId != request.diskId) continue;
-    EXPECT_EQ(after.FindRegion(region.id), nullptr);
-    EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_REGION_INFO, LDMACTION_DELETED, region.id)));
-    EXPECT_EQ(after.FindDisk(request.diskId)->freeBytes - before.FindDisk(request.diskId)->freeBytes,
-              region.length);
+  for (const Removal& removal : Removed()) {
+    const auto& [volume, disk] = std::pair(removal.request.volumeId, removal.request.diskId);
+    const StorageView& before = removal.before;
+    const StorageView& after = removal.after;
+    const auto& told = removal.notified.at(GetParam());
+    EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_VOLUME_INFO, LDMACTION_MODIFIED, volume)));
+    ASSERT_NE(after.FindVolume(volume), nullptr);
+    EXPECT_EQ(after.FindVolume(volume)->layout, VOLUMELAYOUT_SIMPLE);
+    EXPECT_EQ(after.FindVolume(volume)->memberCount, 1U);
+    EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_DISK_INFO, LDMACTION_MODIFIED, disk)));
+    std::size_t gone = 0;
+    for (const REGION_INFO_EX& region : before.RegionsOfVolume(volume)) {
+      if (region.diskId != disk) continue;
+      ++gone;
+      EXPECT_EQ(after.FindRegion(region.id), nullptr);
+      EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_REGION_INFO, LDMACTION_DELETED, region.id)));
+      EXPECT_EQ(after.FindDisk(disk)->freeBytes - before.FindDisk(disk)->freeBytes, region.length);
+    }
+    EXPECT_EQ(gone, 1U);
   }
 }
 
@@ -98,14 +123,16 @@ struct Wrong {
 };
 
 class RemoveMirrorRefuses : public RemoveMirrorTest,
-                            public ::testing::WithParamInterface<std::tuple<Revision, Wrong>> {};
+                            public ::testing::WithParamInterface<std::tuple<Revision, Wrong>> {
+ protected:
+  void SetUp() override { StartSharedDynamic(3, "mirror-to-keep"); }
+};
 
 TEST_P(RemoveMirrorRefuses, Because) {
   const auto& [revision, wrong] = GetParam();
   Checks(wrong.id, "DMRP-1071", "DMRP-1075", "DMRP-1702");
-  StartDynamic(3);
   Session& session = SessionOf(revision);
-  RemoveMirrorRequest request = Ask(session, 1);
+  RemoveMirrorRequest request = Ask(session, Once([&] { return MakeMirror(session); }), 1);
   const DISK_INFO_EX third = DiskNow(session, 2);
   const Observation before = ObserveAll(session);
   wrong.spoil(request, third);
@@ -147,12 +174,11 @@ class RemoveMirrorOfASimpleVolume : public RemoveMirrorTest,
 
 TEST_P(RemoveMirrorOfASimpleVolume, IsRefused) {
   Checks("DMRP-1072", "DMRP-1075");
-  StartDynamic(1);
+  StartSharedDynamic(1, "simple-volume-to-keep");
   Session& session = SessionOf(GetParam());
-  const VOLUME_INFO volume = Make(session, ShapesOfEachLayout().front());
-  const DISK_INFO_EX disk = DiskNow(session);
+  const LdmObjectId volume = Once([&] { return Make(session, ShapesOfEachLayout().front()).id; });
   const Observation before = ObserveAll(session);
-  EXPECT_THAT(Remove(session, {volume.id, volume.lastKnownState, disk.id, disk.lastKnownState}), Refused());
+  EXPECT_THAT(Remove(session, Ask(session, volume, 0)), Refused());
   EXPECT_THAT(ObserveAll(session), Unchanged(before));
 }
 
