@@ -249,7 +249,20 @@ INSTANTIATE_TEST_SUITE_P(Kinds, CreateLogicalDrive,
                          ::testing::ValuesIn(Setups({kMbr512, kMbrOddChs, kMbr4Kn})), SetupName());
 
 // The whole of a free region can be taken: no free region is left where it was.
-class CreatePartitionExtent : public CreatePartitionAlone {};
+class CreatePartitionExtent : public CreatePartition {
+ protected:
+  // What the test before made is deleted.
+  void SetUp() override {
+    CreatePartition::SetUp();
+    for (;;) {
+      const auto regions = RegionsNow(session());
+      const auto left = std::ranges::find(regions, REGION_PRIMARY, &REGION_INFO_EX::regionType);
+      if (left == regions.end()) break;
+      ASSERT_THAT(session().DeletePartition(SpecOf(*left)), Succeeds());
+    }
+    lab().last_images.clear();
+  }
+};
 
 TEST_P(CreatePartitionExtent, TakesAWholeFreeRegion) {
   Checks("DMRP-0612", "DMRP-0619");

@@ -61,7 +61,7 @@ TEST_P(Initialize, RegistersTheClient) {
 TEST_P(Initialize, IsNeededForNotifications) {
   Checks("DMRP-0506", "DMRP-1431");
   Session& silent = Uninitialized("silent");
-  Session& listening = Open({.revision = GetParam(), .name = "listening", .account = {}, .auth_level = {}});
+  Session& listening = Client("listening");
   const LdmObjectId made = Change();
   ASSERT_TRUE(listening.sink().WaitFor(harness::Action(DMNOTIFY_REGION_INFO, LDMACTION_CREATED, made),
                                        target().notification_timeout));
@@ -143,7 +143,7 @@ TEST_P(Initialize, ToleratesASinkThatFails) {
   Session& failing = Uninitialized("failing");
   failing.sink().AnswerWith(static_cast<HRESULT>(0x80004005U));
   ASSERT_THAT(failing.Initialize(), Succeeds());
-  Session& other = Open({.revision = GetParam(), .name = "other", .account = {}, .auth_level = {}});
+  Session& other = Client("other");
   const LdmObjectId first = Change();
   EXPECT_TRUE(other.sink().WaitFor(harness::Action(DMNOTIFY_REGION_INFO, LDMACTION_CREATED, first),
                                    target().notification_timeout));

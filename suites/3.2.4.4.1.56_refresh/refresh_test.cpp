@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <fstream>
-#include <functional>
+#include <map>
+#include <string>
+#include <vector>
 
 #include <unistd.h>
 
@@ -13,6 +15,7 @@ namespace {
 
 using ::testing::Contains;
 using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 enum class How { kRefresh, kRescanDisks, kRefreshEx };
 
@@ -38,7 +41,6 @@ class Refreshing : public ConformanceTest, public ::testing::WithParamInterface<
         break;
     }
   }
-  [[nodiscard]] bool third() const { return GetParam().revision == Revision::kIVolumeClient3; }
   // Calls the method, and fails unless it succeeds.
   void Refresh() {
     switch (GetParam().how) {
@@ -53,6 +55,69 @@ class Refreshing : public ConformanceTest, public ::testing::WithParamInterface<
         break;
     }
   }
+};
+
+// With nothing to find, nothing changes and nothing is notified.
+TEST_P(Refreshing, FindsNothingWhereNothingChanged) {
+  ChecksAs("DMRP-1458", "DMRP-1464");
+  StartShared("two-mbr-disks-512", {kMbr512, kMbr512e});
+  const Observation before = ObserveAll(session());
+  Refresh();
+  EXPECT_THAT(ObserveAll(session()), Unchanged(before));
+}
+
+// The reply carries the outcome.
+TEST_P(Refreshing, Succeeds) {
+  ChecksAs("DMRP-1460", "DMRP-1466");
+  StartShared("two-mbr-disks-512", {kMbr512, kMbr512e});
+  Refresh();
+}
+
+struct WayName {
+  std::string operator()(const ::testing::TestParamInfo<Way>& info) const {
+    const char* how = info.param.how == How::kRefresh       ? "Refresh"
+                      : info.param.how == How::kRescanDisks ? "RescanDisks"
+                                                            : "RefreshEx";
+    return std::string(harness::ToString(info.param.revision)) + "_" + how;
+  }
+};
+
+const auto kAllWays = ::testing::Values(
+    Way{Revision::kIVolumeClient, How::kRefresh}, Way{Revision::kIVolumeClient3, How::kRefresh},
+    Way{Revision::kIVolumeClient, How::kRescanDisks}, Way{Revision::kIVolumeClient3, How::kRescanDisks},
+    Way{Revision::kIVolumeClient3, How::kRefreshEx});
+
+INSTANTIATE_TEST_SUITE_P(Ways, Refreshing, kAllWays, WayName());
+
+// What clients could see of a partition that another program wrote, before and after a call.
+struct Finding {
+  StorageView before;
+  StorageView after;
+  std::map<std::string, std::vector<ReceivedObject>> told;  ///< by client, before the reply
+};
+
+class RefreshingAChange : public Refreshing {
+ protected:
+  void SetUp() override { StartShared(ScenarioKey(), {kBlank}); }
+  const Finding& Found() {
+    return Once([this] {
+      Finding seen;
+      Session& first =
+          Open({.revision = Revision::kIVolumeClient, .name = "first", .account = {}, .auth_level = {}});
+      Session& third =
+          Open({.revision = Revision::kIVolumeClient3, .name = "third", .account = {}, .auth_level = {}});
+      seen.before = Need(session().View());
+      Need(lab().bed().Overwrite(lab().bed().disks()[0].id, 0, TableWithAPartition(), false));
+      Refresh();
+      for (Session* client : {&session(), &first, &third}) {
+        seen.told[client->name()] = client->sink().Objects();
+      }
+      seen.after = Need(session().View());
+      return seen;
+    });
+  }
+
+ private:
   // The first mebibyte of a disk with one more partition than kMbr512 has.
   static Bytes TableWithAPartition() {
     const auto image = std::filesystem::temp_directory_path() / ("dmrp-table-" + std::to_string(getpid()));
@@ -67,82 +132,42 @@ class Refreshing : public ConformanceTest, public ::testing::WithParamInterface<
   }
 };
 
-// With nothing to find, nothing changes and nothing is notified.
-TEST_P(Refreshing, FindsNothingWhereNothingChanged) {
-  ChecksAs("DMRP-1458", "DMRP-1464");
-  StartShared("two-mbr-disks-512", {kMbr512, kMbr512e});
-  const Observation before = ObserveAll(session());
-  Refresh();
-  EXPECT_THAT(ObserveAll(session()), Unchanged(before));
-}
-
 // What another program wrote without anybody's notice is found: the regions are those on disk afterwards.
-TEST_P(Refreshing, EnumeratesTheSystemAnew) {
+TEST_P(RefreshingAChange, EnumeratesTheSystemAnew) {
   ChecksAs("DMRP-1457", "DMRP-1463");
-  Start({kBlank});
-  Need(lab().bed().Overwrite(lab().bed().disks()[0].id, 0, TableWithAPartition(), false));
-  Refresh();
-  const auto regions = RegionsNow(session());
+  const auto& regions = Found().after.RegionsOf(lab().DiskId(0));
   EXPECT_THAT(regions, Contains(HasRegion(REGION_PRIMARY, 4096 * 512, 32768 * 512)));
   EXPECT_THAT(Disagreements(regions, LayoutOf()), IsEmpty());
 }
 
+// The differences are notified to all clients, of either revision.
+TEST_P(RefreshingAChange, NotifiesTheDifferences) {
+  ChecksAs("DMRP-1459", "DMRP-1465");
+  const auto& regions = Found().after.RegionsOf(lab().DiskId(0));
+  auto made = std::ranges::find(regions, REGION_PRIMARY, &REGION_INFO_EX::regionType);
+  ASSERT_NE(made, regions.end());
+  EXPECT_THAT(Found().told, SizeIs(3));
+  for (const auto& [client, told] : Found().told) {
+    EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_REGION_INFO, LDMACTION_CREATED, made->id))) << client;
+    EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_DISK_INFO, LDMACTION_MODIFIED, lab().DiskId(0)))) << client;
+  }
+}
+
 // The list is changed accordingly, once: a second call finds nothing more.
-TEST_P(Refreshing, ChangesTheListOnce) {
+TEST_P(RefreshingAChange, ChangesTheListOnce) {
   ChecksAs("DMRP-1458", "DMRP-1464");
-  Start({kBlank});
-  const DISK_INFO_EX before = DiskNow(session());
-  Need(lab().bed().Overwrite(lab().bed().disks()[0].id, 0, TableWithAPartition(), false));
-  Refresh();
-  EXPECT_GT(DiskNow(session()).lastKnownState, before.lastKnownState);
-  EXPECT_EQ(DiskNow(session()).id, before.id) << "the disk is the same object";
+  const DISK_INFO_EX* before = Found().before.FindDisk(lab().DiskId(0));
+  const DISK_INFO_EX* after = Found().after.FindDisk(lab().DiskId(0));
+  ASSERT_NE(before, nullptr);
+  ASSERT_NE(after, nullptr) << "the disk is the same object";
+  EXPECT_GT(after->lastKnownState, before->lastKnownState);
   const Observation once = ObserveAll(session());
+  EXPECT_EQ(once.view.FindDisk(after->id)->lastKnownState, after->lastKnownState);
   Refresh();
   EXPECT_THAT(ObserveAll(session()), Unchanged(once));
 }
 
-// The differences are notified to all clients, of either revision.
-TEST_P(Refreshing, NotifiesTheDifferences) {
-  ChecksAs("DMRP-1459", "DMRP-1465");
-  Start({kBlank});
-  Session& first =
-      Open({.revision = Revision::kIVolumeClient, .name = "first", .account = {}, .auth_level = {}});
-  Session& third =
-      Open({.revision = Revision::kIVolumeClient3, .name = "third", .account = {}, .auth_level = {}});
-  Need(lab().bed().Overwrite(lab().bed().disks()[0].id, 0, TableWithAPartition(), false));
-  Refresh();
-  const auto regions = RegionsNow(session());
-  auto made = std::ranges::find(regions, REGION_PRIMARY, &REGION_INFO_EX::regionType);
-  ASSERT_NE(made, regions.end());
-  for (Session* client : {&session(), &first, &third}) {
-    EXPECT_THAT(client->sink().Objects(),
-                Contains(Notifies(DMNOTIFY_REGION_INFO, LDMACTION_CREATED, made->id)))
-        << client->name();
-    EXPECT_THAT(client->sink().Objects(),
-                Contains(Notifies(DMNOTIFY_DISK_INFO, LDMACTION_MODIFIED, lab().DiskId(0))))
-        << client->name();
-  }
-}
-
-// The reply carries the outcome.
-TEST_P(Refreshing, Succeeds) {
-  ChecksAs("DMRP-1460", "DMRP-1466");
-  StartShared("two-mbr-disks-512", {kMbr512, kMbr512e});
-  Refresh();
-}
-
-INSTANTIATE_TEST_SUITE_P(Ways, Refreshing,
-                         ::testing::Values(Way{Revision::kIVolumeClient, How::kRefresh},
-                                           Way{Revision::kIVolumeClient3, How::kRefresh},
-                                           Way{Revision::kIVolumeClient, How::kRescanDisks},
-                                           Way{Revision::kIVolumeClient3, How::kRescanDisks},
-                                           Way{Revision::kIVolumeClient3, How::kRefreshEx}),
-                         [](const auto& info) {
-                           const char* how = info.param.how == How::kRefresh       ? "Refresh"
-                                             : info.param.how == How::kRescanDisks ? "RescanDisks"
-                                                                                   : "RefreshEx";
-                           return std::string(harness::ToString(info.param.revision)) + "_" + how;
-                         });
+INSTANTIATE_TEST_SUITE_P(Ways, RefreshingAChange, kAllWays, WayName());
 
 // RefreshEx looks whether the length of disks has changed, and changes the disk objects accordingly.
 class RefreshEx : public ConformanceTest {};

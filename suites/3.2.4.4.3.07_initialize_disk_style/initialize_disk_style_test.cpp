@@ -1,9 +1,10 @@
 // IVolumeClient3::InitializeDiskStyle (3.2.4.4.3.7).
-#include "suites/support/conformance_test.hpp"
+#include "suites/support/watched_operation.hpp"
 
 #include <functional>
 #include <limits>
 #include <set>
+#include <vector>
 
 namespace dmrp::suites {
 namespace {
@@ -18,18 +19,32 @@ struct StyleSetup {
 
 class InitializeDiskStyle : public ConformanceTest, public ::testing::WithParamInterface<StyleSetup> {
  protected:
-  void SetUp() override { Start({GetParam().kind}); }
+  void SetUp() override { StartShared(ScenarioKey(), {GetParam().kind}); }
   Session& session() { return SessionOf(Revision::kIVolumeClient3); }
-  DISK_INFO_EX disk() { return DiskNow(session()); }
+  const WatchedDiskOperation& Initialized() {
+    return Once([this] {
+      WatchedDiskOperation seen;
+      const DISK_INFO_EX blank = DiskNow(session());
+      static_cast<WatchedOperation&>(seen) = Need(Watch(
+          lab(), session(),
+          [&] { return session().InitializeDiskStyle(blank.id, GetParam().style, blank.lastKnownState); },
+          [&] {
+            if (target().Can("images")) seen.table_after = LayoutOf();
+          }));
+      return seen;
+    });
+  }
+  const harness::DiskLayout& Table() {
+    NeedsCapability("images");
+    return Initialized().table_after.value();
+  }
 };
 
 // The disk gets an empty partition table and a signature, of the kind that style names.
 TEST_P(InitializeDiskStyle, WritesAnEmptyTableOfTheStyle) {
   Checks("DMRP-1573", "DMRP-1574", "DMRP-1578",
          GetParam().style == PARTITIONSTYLE_GPT ? "DMRP-1580" : "DMRP-1579", "DMRP-1581");
-  const DISK_INFO_EX before = disk();
-  ASSERT_THAT(session().InitializeDiskStyle(before.id, GetParam().style, before.lastKnownState), Succeeds());
-  const harness::DiskLayout layout = LayoutOf();
+  const harness::DiskLayout& layout = Table();
   EXPECT_THAT(layout.problems, IsEmpty());
   if (GetParam().style == PARTITIONSTYLE_GPT) {
     EXPECT_EQ(layout.style, harness::TableStyle::kGpt);
@@ -49,29 +64,26 @@ TEST_P(InitializeDiskStyle, WritesAnEmptyTableOfTheStyle) {
 
 TEST_P(InitializeDiskStyle, FillsTheTaskInfo) {
   Checks("DMRP-1582", "DMRP-1583", "DMRP-0556", "DMRP-0557", "DMRP-0558");
-  const DISK_INFO_EX before = disk();
-  const auto reply = session().InitializeDiskStyle(before.id, GetParam().style, before.lastKnownState);
-  ASSERT_THAT(reply, Succeeds());
-  EXPECT_NE(reply->tinfo.id, 0);
-  EXPECT_EQ(reply->tinfo.status, REQ_COMPLETED);
-  EXPECT_EQ(reply->tinfo.error, 0);
-  EXPECT_EQ(reply->tinfo.createTime, 0);
-  EXPECT_EQ(reply->tinfo.percentComplete, 0U);
-  EXPECT_EQ(reply->tinfo.tflag, 0U);
+  const TASK_INFO& task = Initialized().tinfo;
+  EXPECT_NE(task.id, 0);
+  EXPECT_EQ(task.status, REQ_COMPLETED);
+  EXPECT_EQ(task.error, 0);
+  EXPECT_EQ(task.createTime, 0);
+  EXPECT_EQ(task.percentComplete, 0U);
+  EXPECT_EQ(task.tflag, 0U);
 }
 
 // The disk object is modified for its changed status: its style and identity are those on disk.
 TEST_P(InitializeDiskStyle, ModifiesTheDiskObject) {
   Checks("DMRP-1584", "DMRP-0194", "DMRP-0195",
          GetParam().style == PARTITIONSTYLE_GPT ? "DMRP-0197" : "DMRP-0196", "DMRP-0531");
-  const DISK_INFO_EX before = disk();
-  const std::uint64_t mark = session().sink().Count();
-  ASSERT_THAT(session().InitializeDiskStyle(before.id, GetParam().style, before.lastKnownState), Succeeds());
-  EXPECT_THAT(session().sink().Objects(mark),
-              Contains(Notifies(DMNOTIFY_DISK_INFO, LDMACTION_MODIFIED, before.id)));
-  const DISK_INFO_EX after = disk();
-  const harness::DiskLayout layout = LayoutOf();
-  EXPECT_GT(after.lastKnownState, before.lastKnownState);
+  const LdmObjectId id = lab().DiskId(0);
+  EXPECT_THAT(Initialized().notified.at(Revision::kIVolumeClient3),
+              Contains(Notifies(DMNOTIFY_DISK_INFO, LDMACTION_MODIFIED, id)));
+  ASSERT_NE(Initialized().after.FindDisk(id), nullptr);
+  const DISK_INFO_EX& after = *Initialized().after.FindDisk(id);
+  const harness::DiskLayout& layout = Table();
+  EXPECT_GT(after.lastKnownState, Initialized().before.FindDisk(id)->lastKnownState);
   EXPECT_EQ(after.partitionStyle, GetParam().style);
   EXPECT_EQ(after.deviceState & DEVICESTATE_NOSIG, 0U);
   if (GetParam().style == PARTITIONSTYLE_GPT) {
@@ -81,7 +93,9 @@ TEST_P(InitializeDiskStyle, ModifiesTheDiskObject) {
     ASSERT_TRUE(after.mbr);
     EXPECT_EQ(after.mbr->signature, layout.signature);
   }
-  EXPECT_GT(FreeRegion(session()).length, 0);
+  EXPECT_THAT(Initialized().after.RegionsOf(id), Contains(::testing::Truly([](const REGION_INFO_EX& region) {
+                return region.regionType == REGION_FREE && region.length > 0;
+              })));
 }
 
 INSTANTIATE_TEST_SUITE_P(
