@@ -33,7 +33,13 @@ class FreeDriveLetterRefuses
     : public DriveLetterTest,
       public ::testing::WithParamInterface<std::tuple<Revision, BrokenLetterRequest>> {
  protected:
-  void SetUp() override { StartLetters(); }
+  void SetUp() override { StartGivenLetters("letters-to-keep"); }
+};
+
+// Of kPrimary and of kLogical.
+struct GivenLetters {
+  char16_t letter = 0;
+  char16_t other = 0;
 };
 
 // A request that is right but for one thing is refused, forced or not: both volumes keep their letters, and
@@ -42,10 +48,12 @@ TEST_P(FreeDriveLetterRefuses, Because) {
   const auto& [revision, broken] = GetParam();
   Checks(broken.id, "DMRP-0858", "DMRP-0495", "DMRP-0853", "DMRP-1626");
   Session& session = SessionOf(revision);
-  const char16_t letter = FreeLetter(session, 0);
-  const char16_t other_letter = FreeLetter(session, 1);
-  Give(session, letter, kPrimary);
-  Give(session, other_letter, kLogical);
+  const auto [letter, other_letter] = Once([&] {
+    const GivenLetters given{FreeLetter(session, 0), FreeLetter(session, 1)};
+    Give(session, given.letter, kPrimary);
+    Give(session, given.other, kLogical);
+    return given;
+  });
   for (const std::uint32_t force : {NO_FORCE_OPERATION, FORCE_OPERATION}) {
     const Observation before = ObserveAll(session, force == NO_FORCE_OPERATION);
     LetterRequest request = Prepare(session, letter, Storage(session, kPrimary), force);

@@ -30,6 +30,12 @@ Request As(const LetterRequest& from) {
 
 constexpr DiskKind kBlankGpt{"BlankGpt", "size=60M", PARTITIONSTYLE_GPT};
 
+std::vector<BedDiskRequest> LetterDisks() {
+  return {{kBlank.Spec(), Table(FourVolumes(0x5eed0019, {7, 7, 7, 7}))},
+          {kBlankGpt.Spec(), Table(std::string(kGptTable))},
+          {kBlankUsb.Spec(), Table(std::string(kUsbTable))}};
+}
+
 }  // namespace
 
 std::vector<LetterSetup> AllLetterSetups() {
@@ -43,27 +49,30 @@ std::vector<LetterSetup> AllLetterSetups() {
 }
 
 void DriveLetterTest::StartLetters() {
-  StartSharedWith("letters", {{kBlank.Spec(), Table(FourVolumes(0x5eed0019, {7, 7, 7, 7}))},
-                              {kBlankGpt.Spec(), Table(std::string(kGptTable))},
-                              {kBlankUsb.Spec(), Table(std::string(kUsbTable))}});
+  StartSharedWith("letters", LetterDisks());
   LettersAreOurs();
+}
+
+void DriveLetterTest::StartGivenLetters(const std::string& key) {
+  StartSharedWith(key, LetterDisks());
+  if (!lab().once.has_value()) FreeAllLetters();
 }
 
 void DriveLetterTest::LettersAreOurs() {
   // A target that gives letters to new volumes by itself has done so by now.
-  FreeAllLetters();
+  FreeAllLetters(kept_letters_);
   letters_are_ours_ = true;
 }
 
 void DriveLetterTest::TearDown() {
-  if (letters_are_ours_ && !HasFailure()) FreeAllLetters();
+  if (letters_are_ours_ && !HasFailure()) FreeAllLetters(kept_letters_);
   ConformanceTest::TearDown();
 }
 
-void DriveLetterTest::FreeAllLetters() {
+void DriveLetterTest::FreeAllLetters(std::u16string_view but) {
   Session& session = SessionOf(Revision::kIVolumeClient3);
   for (const DRIVE_LETTER_INFO& letter : LettersNow(session)) {
-    if (!letter.isUsed) continue;
+    if (!letter.isUsed || but.find(letter.letter) != but.npos) continue;
     for (std::size_t disk = 0; disk < lab().bed().disks().size(); ++disk) {
       for (const REGION_INFO_EX& region : RegionsNow(session, disk)) {
         if (region.id != letter.storageId) continue;

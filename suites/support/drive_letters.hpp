@@ -9,7 +9,9 @@
 #include <optional>
 #include <ostream>
 #include <string>
+#include <string_view>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 namespace dmrp::suites {
@@ -54,7 +56,8 @@ struct LetterRequest {
   std::int64_t storageLastKnownState = 0;
 };
 
-/// Each test begins and ends with no letter on any partition of the disks, so that one lab serves many.
+/// Each test begins and ends with no letter on any partition of the disks, so that one lab serves many, but
+/// after StartGivenLetters.
 class DriveLetterTest : public ConformanceTest {
  protected:
   void TearDown() override;
@@ -62,6 +65,9 @@ class DriveLetterTest : public ConformanceTest {
   /// Disk 0: MBR, two primaries and an extended partition with two logical drives; disk 1: GPT, two
   /// partitions; disk 2: a USB disk with one primary. None has a file system.
   void StartLetters();
+  /// The same disks for refusals that need letters in use: those that the first test of `key` gave (Once)
+  /// stay given.
+  void StartGivenLetters(const std::string& key);
   /// After a start of another kind.
   void LettersAreOurs();
 
@@ -82,11 +88,14 @@ class DriveLetterTest : public ConformanceTest {
   /// Both, for tests of something else, unwatched: the test ends when the call fails.
   void Give(Session& session, char16_t letter, const Place& place);
   void Take(Session& session, char16_t letter, const Place& place);
-  /// Frees what the disks' partitions have.
-  void FreeAllLetters();
+  /// Frees what the disks' partitions have, but for these letters.
+  void FreeAllLetters(std::u16string_view but = {});
+  /// These letters stay given when the test ends.
+  void KeepLetters(std::u16string letters) { kept_letters_ = std::move(letters); }
 
  private:
   bool letters_are_ours_ = false;
+  std::u16string kept_letters_;
 };
 
 class LetterSetupTest : public DriveLetterTest, public ::testing::WithParamInterface<LetterSetup> {

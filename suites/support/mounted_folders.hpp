@@ -32,8 +32,8 @@ class MountedFolderTest : public DriveLetterTest {
   /// "Z:\folder" with the host's letter and a null.
   [[nodiscard]] std::u16string OnHost(std::u16string_view folder) const;
 
-  static Outcome<AddAccessPathReply> Add(Session& session, std::u16string path, LdmObjectId target);
-  static Outcome<DeleteAccessPathReply> Delete(Session& session, LdmObjectId volume, std::u16string path);
+  Outcome<AddAccessPathReply> Add(Session& session, std::u16string path, LdmObjectId target);
+  Outcome<DeleteAccessPathReply> Delete(Session& session, LdmObjectId volume, std::u16string path);
   static Outcome<EnumAccessPathReply> Paths(Session& session, std::int32_t count = 0);
   static Outcome<EnumAccessPathForVolumeReply> PathsOf(Session& session, LdmObjectId volume,
                                                        std::int32_t count = 0);
@@ -42,8 +42,19 @@ class MountedFolderTest : public DriveLetterTest {
   std::optional<Bytes> ReparsePointOf(const Place& host, std::string_view folder);
 
  private:
+  // What was read of the disks before a change is out of date.
+  template <typename Reply>
+  Outcome<Reply> Noted(Outcome<Reply> outcome) {
+    if (!outcome.refused()) {
+      changed_ = true;
+      lab().last_images.clear();
+    }
+    return outcome;
+  }
+
   char16_t host_letter_ = 0;
   char16_t fat_letter_ = 0;
+  bool changed_ = false;
 };
 
 /// "data\old" of "Z:\data\old\" and of "\\?\Volume{...}\data\old": what follows the volume, without
