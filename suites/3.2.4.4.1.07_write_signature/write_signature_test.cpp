@@ -1,9 +1,11 @@
 // IVolumeClient::WriteSignature (3.2.4.4.1.7).
+#include "suites/support/dealt_revisions.hpp"
 #include "suites/support/watched_operation.hpp"
 
 #include <algorithm>
 #include <functional>
 #include <limits>
+#include <vector>
 
 namespace dmrp::suites {
 namespace {
@@ -67,9 +69,16 @@ TEST_P(WriteSignature, ModifiesTheDiskObject) {
   EXPECT_GT(free->length, after.length / 2);
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, WriteSignature,
-                         ::testing::ValuesIn(Setups({kBlank, kBlank4Kn, kBlankIde, kBlankUsb, kBlank3TiB})),
-                         SetupName());
+std::vector<Setup> BlankSetups() {
+  std::vector<Setup> setups;
+  for (const auto& [revision, kind] :
+       Dealt<DiskKind>({kBlank, kBlank4Kn, kBlankIde, kBlankUsb, kBlank3TiB})) {
+    setups.push_back({revision, kind});
+  }
+  return setups;
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, WriteSignature, ::testing::ValuesIn(BlankSetups()), SetupName());
 
 struct Wrong {
   const char* name;

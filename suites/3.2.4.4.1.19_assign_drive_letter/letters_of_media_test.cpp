@@ -24,10 +24,13 @@ class LettersOfMedia : public DriveLetterTest,
  protected:
   void SetUp() override {
     NeedsCapability("media");
-    StartSharedWith(std::string("letters-of-") + drive().name,
-                    {{harness::ParseDiskSpec(drive().spec).value(),
-                      drive().table == nullptr ? harness::PrepareImage() : Table(drive().table)}});
+    StartSharedWith(std::string("letters-of-") + drive().name, {FirstMedium()});
     LettersAreOurs();
+  }
+  [[nodiscard]] static BedDiskRequest FirstMedium() {
+    const Drive& drive = std::get<1>(GetParam());
+    return {harness::ParseDiskSpec(drive.spec).value(),
+            drive.table == nullptr ? harness::PrepareImage() : Table(drive.table)};
   }
   Session& session() { return SessionOf(std::get<0>(GetParam())); }
   [[nodiscard]] bool third() const { return std::get<0>(GetParam()) == Revision::kIVolumeClient3; }
@@ -70,17 +73,14 @@ TEST_P(LettersOfMedia, AreGivenAndTaken) {
   }
 }
 
-// The letter is the drive's: it outlives the medium, and leads to what lies on the next one.
+// The letter is the drive's: it outlives the medium, and leads to what lies on the next one. In the end the
+// first medium is in the drive again, for the next test.
 TEST_P(LettersOfMedia, StayWithTheDrive) {
   Checks("DMRP-1914", "DMRP-1918", "DMRP-1919", "DMRP-1920", "DMRP-1921");
   NeedsCapability("uevents");
   if (drive().medium == nullptr) {
     GTEST_SKIP() << "media of this drive do not come and go";
   }
-  // Leaves another medium in the drive: no test after this one may have the lab.
-  StartWith({{harness::ParseDiskSpec(drive().spec).value(),
-              drive().table == nullptr ? harness::PrepareImage() : Table(drive().table)}});
-  LettersAreOurs();
   const LdmObjectId disk = lab().DiskId(0);
   const std::string id = lab().bed().disks()[0].id;
   const REGION_INFO_EX volume = Volume();
@@ -95,16 +95,22 @@ TEST_P(LettersOfMedia, StayWithTheDrive) {
         target().notification_timeout, mark);
   };
 
-  std::uint64_t mark = session().sink().Count();
-  Need(lab().bed().RemoveMedium(id));
-  ASSERT_TRUE(await(mark, false));
-  EXPECT_TRUE(LetterNow(session(), letter).isUsed);
-  EXPECT_EQ(LetterNow(session(), letter).storageId, disk) << "an empty drive keeps its letter";
+  bool letter_followed = false;
+  for (const BedDiskRequest& next :
+       {BedDiskRequest{harness::ParseDiskSpec(drive().medium).value(), {}}, FirstMedium()}) {
+    std::uint64_t mark = session().sink().Count();
+    // The server may still be looking at a medium that has just come, and keep the drive locked.
+    Need(lab().bed().RemoveMedium(id, /*force=*/letter_followed));
+    ASSERT_TRUE(await(mark, false));
+    EXPECT_TRUE(LetterNow(session(), letter).isUsed);
+    EXPECT_EQ(LetterNow(session(), letter).storageId, disk) << "an empty drive keeps its letter";
 
-  mark = session().sink().Count();
-  Need(lab().bed().InsertMedium(id, {harness::ParseDiskSpec(drive().medium).value(), {}}));
-  ASSERT_TRUE(await(mark, true));
-  EXPECT_EQ(LettersOf(session(), Volume().id), std::u16string{letter});
+    mark = session().sink().Count();
+    Need(lab().bed().InsertMedium(id, next));
+    ASSERT_TRUE(await(mark, true));
+    EXPECT_EQ(LettersOf(session(), Volume().id), std::u16string{letter});
+    letter_followed = true;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -98,7 +98,8 @@ struct Finding {
 
 class RefreshingAChange : public Refreshing {
  protected:
-  void SetUp() override { StartShared(ScenarioKey(), {kBlank}); }
+  // On the second disk there is nothing to find.
+  void SetUp() override { StartShared(ScenarioKey(), {kBlank, kMbr512e}); }
   const Finding& Found() {
     return Once([this] {
       Finding seen;
