@@ -119,6 +119,20 @@ void DiskInventory::DescribeMissing(const FoundGroup& primary, std::vector<Obser
 }
 
 ObservedSystem DiskInventory::ObserveAll() {
+  ObservedSystem system = ObserveOnce();
+  for (int again = 0; again < kLooksAgain && !ShowsItsGroups(system); ++again) {
+    system = ObserveOnce();
+  }
+  return system;
+}
+
+bool DiskInventory::ShowsItsGroups(const ObservedSystem& system) const {
+  return std::ranges::all_of(system.disks, [&](const ObservedDisk& disk) {
+    return groups_.Find(disk.key).member == nullptr || disk.info.deviceType == DEVICETYPE_VM;
+  });
+}
+
+ObservedSystem DiskInventory::ObserveOnce() {
   Rescan();
   std::erase_if(volumes_, [&](const auto& entry) { return !known_.contains(entry.first.disk_key); });
   std::vector<DiskGroups::Attached> attached;

@@ -92,6 +92,9 @@ class DiskInventory {
   [[nodiscard]] bool IsFormatting(const Volume& volume) const;
 
  private:
+  /// How often an observation is repeated in which a disk went away.
+  static constexpr int kLooksAgain = 2;
+
   struct Known {
     DeviceInfo device;
     std::uint32_t number = 0;
@@ -104,6 +107,10 @@ class DiskInventory {
 
   [[nodiscard]] bool HoldsSystem(const PartitionUse& use) const;
   void Rescan();
+  ObservedSystem ObserveOnce();
+  /// False when a disk that was read as a member of a group was gone when its table was to be read: volumes
+  /// would be online on regions that nobody sees.
+  [[nodiscard]] bool ShowsItsGroups(const ObservedSystem& system) const;
   std::map<UniqueId, char16_t> ReadLetters();
   ObservedDisk Describe(const std::string& key, const Known& known,
                         const std::map<UniqueId, char16_t>& letters);

@@ -234,5 +234,21 @@ TEST_F(DynamicVolumesTest, AVolumeHasADeviceNameAndAMountName) {
   EXPECT_TRUE(mount.mountName.starts_with(u"\\\\?\\Volume{"));
 }
 
+// A disk that answers only so many times any more, from the start of an observation on.
+class DisksThatStopAnswering : public DynamicVolumesTest, public testing::WithParamInterface<int> {};
+
+TEST_P(DisksThatStopAnswering, LeaveNoVolumeOnlineWithoutItsRegions) {
+  const auto simple = Create(Request(VOLUMELAYOUT_SIMPLE, 8 * kMiB, {8 * kMiB}));
+  ASSERT_EQ(simple.result, 0);
+  source->opens_left.emplace(source->Scan().at(0).name, GetParam());
+  server->Refresh();
+  const bool answered_to_the_end = source->opens_left->second >= 0;
+  EXPECT_EQ(Volume(simple.tinfo.storageId).status,
+            answered_to_the_end ? VOLUME_STATUS_HEALTHY : VOLUME_STATUS_FAILED);
+  EXPECT_EQ(Members(simple.tinfo.storageId).size(), 1U);
+}
+
+INSTANTIATE_TEST_SUITE_P(Opens, DisksThatStopAnswering, testing::Range(0, 4));
+
 }  // namespace
 }  // namespace dmrp::server

@@ -34,6 +34,9 @@ class TestDiskSource final : public DiskSource {
 
   std::vector<DeviceInfo> Scan() override { return images_.Scan(); }
   Result<std::unique_ptr<BlockDevice>> Open(const DeviceInfo& device, bool writable) override {
+    if (opens_left && device.name == opens_left->first && opens_left->second-- <= 0) {
+      return FailErrno("open " + device.name, ENXIO);
+    }
     return images_.Open(device, writable);
   }
   Result<void> PublishLayout(const DeviceInfo& /*device*/, const DiskLayout& /*layout*/) override {
@@ -67,6 +70,7 @@ class TestDiskSource final : public DiskSource {
     return {};
   }
 
+  std::optional<std::pair<std::string, int>> opens_left;  // how often a disk still answers
   std::optional<std::uint64_t> busy_start;
   bool clings = false;  // what is busy cannot be taken by force either
   std::string mount_point = "/mnt/data";

@@ -1,5 +1,6 @@
 // Disk arrival and removal (3.2.6.1, 3.2.6.2) where the disks are dynamic: missing disks, what becomes of
-// volumes without them, and foreign disks.
+// volumes without them, foreign disks; and RefreshEx (3.2.4.4.4.1), which looks for missing disks itself.
+#include "harness/guest/guest.hpp"
 #include "suites/support/foreign_groups.hpp"
 #include "suites/support/volume_data.hpp"
 
@@ -11,6 +12,7 @@ namespace {
 using ::testing::AnyOf;
 using ::testing::Contains;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 bool IsMissing(const DISK_INFO_EX& disk) { return (disk.deviceState & DWORD{DEVICESTATE_MISSING}) != 0; }
 
@@ -245,6 +247,45 @@ TEST_P(ForeignDisks, ComeAndGo) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Both, ForeignDisks, kBothRevisions, RevisionName());
+
+class RefreshExOfMissingDisks : public VolumeDataTest {};
+
+// A disk that stops answering, and answers again, makes no event as long as nobody writes to it, as the
+// kernel does to mirrors: RefreshEx looks for it.
+TEST_F(RefreshExOfMissingDisks, FindsThemItself) {
+  Checks("DMRP-1865", "DMRP-1866");
+  NeedsCapability("mask-uevents");
+  StartDynamic(2);
+  harness::Guest& guest = GuestOrSkip();
+  Session& session = SessionOf(Revision::kIVolumeClient3);
+  const LdmObjectId simple = Make(session, {"Simple", VOLUMELAYOUT_SIMPLE, {{1, MiB(16)}}, MiB(16)}).id;
+  std::string device;
+  for (const harness::AttachedDisk& disk : guest.disks()) {
+    if (disk.id == lab().bed().disks().at(1).id) device = disk.guest_device;
+  }
+  const auto set_state = [&](const std::string& state) {
+    Need(guest.agent().Shell("echo " + state + " > /sys/block/" + device + "/device/state"));
+  };
+  std::uint64_t mark = session.sink().Count();
+  set_state("offline");
+  ASSERT_THAT(session.RefreshEx(), Succeeds());
+  const StorageView away = Need(session.View());
+  ASSERT_NE(MissingDisk(away), nullptr) << "the missing disk was not found";
+  EXPECT_EQ(away.FindVolume(simple)->status, VOLUME_STATUS_FAILED);
+  EXPECT_THAT(away.RegionsOf(MissingDisk(away)->id), Not(IsEmpty()));
+  EXPECT_THAT(session.sink().Objects(mark),
+              Contains(Notifies(DMNOTIFY_VOLUME_INFO, LDMACTION_MODIFIED, simple)));
+  mark = session.sink().Count();
+  set_state("running");
+  ASSERT_THAT(session.RefreshEx(), Succeeds());
+  const StorageView back = Need(session.View());
+  EXPECT_EQ(MissingDisk(back), nullptr) << "the disk that is back was not found";
+  const auto told = session.sink().Objects(mark);
+  for (const REGION_INFO_EX& region : back.RegionsOfVolume(simple)) {
+    EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_REGION_INFO, LDMACTION_CREATED, region.id)));
+  }
+  EXPECT_THAT(back.RegionsOfVolume(simple), Not(IsEmpty()));
+}
 
 }  // namespace
 }  // namespace dmrp::suites
