@@ -1,8 +1,10 @@
 // ImportDiskGroup (3.2.4.4.1.38, 3.2.4.4.3.41).
+#include "suites/support/dealt_revisions.hpp"
 #include "suites/support/foreign_groups.hpp"
 
 #include <algorithm>
 #include <functional>
+#include <vector>
 
 namespace dmrp::suites {
 namespace {
@@ -242,9 +244,9 @@ TEST_P(ImportDiskGroup, IsNotifiedToClientsOfBothRevisions) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Groups, ImportDiskGroup,
-                         ::testing::Combine(kBothRevisions,
-                                            ::testing::Values(kForeignComplete, kForeignIncomplete,
-                                                              kForeignMixed, kForeign2003)),
+                         ::testing::ValuesIn(Dealt<ForeignGroup>({kForeignComplete, kForeignIncomplete,
+                                                                  kForeignMixed, kForeign2003},
+                                                                 Revision::kIVolumeClient)),
                          [](const auto& info) {
                            return std::string(harness::ToString(std::get<0>(info.param))) + "_" +
                                   std::string(std::get<1>(info.param).name);
@@ -254,6 +256,8 @@ class ImportDiskGroupChecks : public ImportTest, public ::testing::WithParamInte
  protected:
   Session& session() { return SessionOf(GetParam()); }
 };
+class ImportDiskGroupOfLateDisks : public ImportDiskGroupChecks {};
+class ImportDiskGroupAfterAPowerCut : public ImportDiskGroupChecks {};
 
 // Disks that turn dynamic afterwards become members of the imported group.
 TEST_P(ImportDiskGroupChecks, NewDisksJoinIt) {
@@ -280,7 +284,7 @@ TEST_P(ImportDiskGroupChecks, NewDisksJoinIt) {
 
 // A disk that was not there at the import comes later, with the database of before: it is a missing disk that
 // is back, and its volumes are whole again when it was attached.
-TEST_P(ImportDiskGroupChecks, AMissingDiskMayComeLater) {
+TEST_P(ImportDiskGroupOfLateDisks, AMissingDiskMayComeLater) {
   Checks("DMRP-1162", "DMRP-1224", "DMRP-1226", "DMRP-1894");
   NeedsCapability("attach");
   StartWith(GroupRequests(kForeignIncomplete));
@@ -321,7 +325,7 @@ TEST_P(ImportDiskGroupChecks, AMissingDiskMayComeLater) {
 }
 
 // What a power cut left of a transaction is ended one way or the other before the group is ours.
-TEST_P(ImportDiskGroupChecks, EndsAnOpenTransaction) {
+TEST_P(ImportDiskGroupAfterAPowerCut, EndsAnOpenTransaction) {
   Checks("DMRP-1161", "DMRP-1162");
   StartWith(GroupRequests(kForeignOpen));
   const harness::DynamicGroup made = CopyGroups().layout.groups.at(0);
@@ -339,6 +343,17 @@ TEST_P(ImportDiskGroupChecks, EndsAnOpenTransaction) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Both, ImportDiskGroupChecks, kBothRevisions, RevisionName());
+
+// Both revisions in a run of every row, otherwise the one.
+std::vector<Revision> AtLeast(Revision one) {
+  if (!harness::TakesEveryRow()) return {one};
+  return {Revision::kIVolumeClient, Revision::kIVolumeClient3};
+}
+
+INSTANTIATE_TEST_SUITE_P(One, ImportDiskGroupOfLateDisks,
+                         ::testing::ValuesIn(AtLeast(Revision::kIVolumeClient3)), RevisionName());
+INSTANTIATE_TEST_SUITE_P(One, ImportDiskGroupAfterAPowerCut,
+                         ::testing::ValuesIn(AtLeast(Revision::kIVolumeClient)), RevisionName());
 
 struct Wrong {
   const char* name;
