@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <utility>
 
@@ -26,22 +27,27 @@ bool IsInPrimaryGroup(const DiskGroups& groups, const std::string& name) {
 // Volumes whose members are made whole.
 class Synchronisation {
  public:
-  explicit Synchronisation(const std::vector<std::string>& names) {
+  // As they are now: of what fails later the task is to tell. Under an operation.
+  Synchronisation(DiskManagementServer& server, const std::vector<std::string>& names) : server_(server) {
     for (const std::string& name : names) {
-      watches_[name];
+      if (const auto status = server_.inventory().source().Volumes().Status(name)) {
+        (void)watches_[name].Look(*status, std::chrono::steady_clock::now());
+      } else {
+        watches_[name];
+      }
     }
   }
 
   // The part that is done, 0 to 100; 100 when none goes on. A volume that was deleted has nothing left to do.
-  Outcome<unsigned> Progress(DiskManagementServer& server) {
-    const auto operation = server.model().BeginOperation();
+  Outcome<unsigned> Progress() {
+    const auto operation = server_.model().BeginOperation();
     const auto now = std::chrono::steady_clock::now();
     std::uint64_t done = 0;
     std::uint64_t all = 0;
     for (auto& [name, watch] : watches_) {
-      const auto status = server.inventory().source().Volumes().Status(name);
+      const auto status = server_.inventory().source().Volumes().Status(name);
       if (!status) {
-        if (IsInPrimaryGroup(server.inventory().groups(), name)) {
+        if (IsInPrimaryGroup(server_.inventory().groups(), name)) {
           return Reject(LDM_E_TASK_IOERROR, "the volume went offline");
         }
         continue;
@@ -61,17 +67,17 @@ class Synchronisation {
   }
 
  private:
+  DiskManagementServer& server_;
   std::map<std::string, SyncWatch> watches_;
 };
 
-Outcome<void> AwaitSynchronised(DiskManagementServer& server, const std::vector<std::string>& names,
-                                const TaskJob::ReportProgress& report, const std::stop_token& stop) {
-  Synchronisation synchronisation(names);
+Outcome<void> AwaitSynchronised(Synchronisation& synchronisation, const TaskJob::ReportProgress& report,
+                                const std::stop_token& stop) {
   std::mutex mutex;
   std::condition_variable_any stopped;
   std::unique_lock lock(mutex);
   while (!stop.stop_requested()) {
-    const auto percent = synchronisation.Progress(server);
+    const auto percent = synchronisation.Progress();
     if (!percent) {
       return tl::unexpected(percent.error());
     }
@@ -88,13 +94,14 @@ Outcome<void> AwaitSynchronised(DiskManagementServer& server, const std::vector<
 }  // namespace
 
 TaskJob AwaitSynchronisation(DiskManagementServer& server, LdmObjectId storage_id,
-                             std::vector<std::string> names) {
+                             const std::vector<std::string>& names) {
+  auto synchronisation = std::make_shared<Synchronisation>(server, names);
   return TaskJob{
       .storage_id = storage_id,
       .type = PROGRESS_SYNCHING,
-      .work = [&server, names = std::move(names)](
+      .work = [synchronisation = std::move(synchronisation)](
                   const TaskJob::ReportProgress& report,
-                  const std::stop_token& stop) { return AwaitSynchronised(server, names, report, stop); },
+                  const std::stop_token& stop) { return AwaitSynchronised(*synchronisation, report, stop); },
       .finish =
           [&server](const StorageModel::Operation& later, Outcome<void> worked) {
             CommitSystem(server, later, {});

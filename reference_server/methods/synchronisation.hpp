@@ -10,9 +10,10 @@
 namespace dmrp::server {
 
 /// A task on `storage_id` that lasts until no synchronisation goes on in the volumes (VolumeMap::name) and
-/// tells how far they are (PROGRESS_SYNCHING). Stopping it stops no synchronisation. It fails with
-/// LDM_E_TASK_IOERROR when a member cannot be made whole, and when one of the volumes goes offline.
+/// tells how far they are (PROGRESS_SYNCHING). To be made under the operation that began it. Stopping it
+/// stops no synchronisation. It fails with LDM_E_TASK_IOERROR when a member cannot be made whole, and when
+/// one of the volumes goes offline.
 TaskJob AwaitSynchronisation(DiskManagementServer& server, LdmObjectId storage_id,
-                             std::vector<std::string> names);
+                             const std::vector<std::string>& names);
 
 }  // namespace dmrp::server

@@ -430,13 +430,13 @@ Result<void> VolumeDevices::Resynchronise(const std::string& name) const {
 }
 
 SyncWatch::Standing SyncWatch::Look(const VolumeStatus& status, std::chrono::steady_clock::time_point now) {
-  const std::ptrdiff_t lost = std::ranges::count_if(status.members, [](MemberState state) {
-    return state == MemberState::kFailed || state == MemberState::kMissing;
+  const std::ptrdiff_t taking_part = std::ranges::count_if(status.members, [](MemberState state) {
+    return state == MemberState::kInSync || state == MemberState::kRebuilding;
   });
   if (!first_ || status.sync != SyncKind::kNone) working_ = now;
-  if (!first_) first_ = {.event = status.device.event, .lost = lost};
+  if (!first_) first_ = {.event = status.device.event, .taking_part = taking_part};
   if (status.sync != SyncKind::kNone) return Standing::kGoingOn;
-  if (lost > first_->lost) return Standing::kGivenUp;
+  if (taking_part < first_->taking_part) return Standing::kGivenUp;
   if (!status.Has(MemberState::kRebuilding)) return Standing::kDone;
   // Between its start and its first block the kernel calls a rebuild idle, too.
   const bool given_up = status.device.event != first_->event || now - working_ > kPatience;

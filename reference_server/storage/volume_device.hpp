@@ -58,7 +58,7 @@ class SyncWatch {
  private:
   struct First {
     std::uint32_t event = 0;
-    std::ptrdiff_t lost = 0;  ///< members that are neither in sync nor being rebuilt
+    std::ptrdiff_t taking_part = 0;  ///< members in sync and being rebuilt
   };
   std::optional<First> first_;
   std::chrono::steady_clock::time_point working_;

@@ -16,6 +16,9 @@ class SyncWatchTest : public testing::Test {
     status.device.event = event;
     status.members = {MemberState::kInSync, second};
     status.sync = sync;
+    return Look(at, status);
+  }
+  Standing Look(seconds at, const VolumeStatus& status) {
     return watch_.Look(status, std::chrono::steady_clock::time_point() + at);
   }
 
@@ -52,6 +55,11 @@ TEST_F(SyncWatchTest, IsGivenUpWhenTheMemberFailed) {
 TEST_F(SyncWatchTest, IsGivenUpWhenTheVolumeIsPutTogetherWithoutTheMember) {
   EXPECT_EQ(Look(seconds(0), SyncKind::kRebuild, MemberState::kRebuilding), Standing::kGoingOn);
   EXPECT_EQ(Look(seconds(1), SyncKind::kNone, MemberState::kMissing), Standing::kGivenUp);
+}
+
+TEST_F(SyncWatchTest, IsGivenUpWhenTheVolumeIsMadeOfOneMemberAlone) {
+  EXPECT_EQ(Look(seconds(0), SyncKind::kRebuild, MemberState::kRebuilding), Standing::kGoingOn);
+  EXPECT_EQ(Look(seconds(1), VolumeStatus{}), Standing::kGivenUp);
 }
 
 }  // namespace
