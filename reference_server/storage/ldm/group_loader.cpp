@@ -1,4 +1,5 @@
 // DiskGroup::Inspect and Load: which copy is the group's state, and how the others follow.
+#include "protocol/base/octets.hpp"
 #include "reference_server/storage/ldm/copy_state.hpp"
 #include "reference_server/storage/ldm/disk_group.hpp"
 #include "reference_server/storage/ldm/member_writer.hpp"
@@ -59,9 +60,7 @@ struct Copy {
 
 std::span<const std::byte> SlotsOf(const ConfigTable& table) { return table.Octets().subspan(kVmdbBytes); }
 
-bool SameSlots(const ConfigTable& a, const ConfigTable& b) {
-  return std::ranges::equal(SlotsOf(a), SlotsOf(b));
-}
+bool SameSlots(const ConfigTable& a, const ConfigTable& b) { return SameOctets(SlotsOf(a), SlotsOf(b)); }
 
 bool SameRecords(Database a, const Database& b) {
   a.time = b.time;
@@ -204,7 +203,7 @@ class GroupLoader {
       if (header.pendingTransaction - header.committedTransaction < kPlausibleStep) {
         highest_seen_ = std::max(highest_seen_, header.pendingTransaction);
       }
-      if (std::ranges::equal(copy.table->Octets(), source.table.Octets())) continue;
+      if (SameOctets(copy.table->Octets(), source.table.Octets())) continue;
       const bool forward = header.status == VmdbStatus::kCommit || header.committedTransaction != target;
       if ((forward ? header.pendingTransaction : header.committedTransaction) != target) {
         copy.way = RepairWay::kWhole;

@@ -11,28 +11,28 @@ namespace dmrp::server::ldm {
 namespace {
 
 constexpr std::string_view kMagic = "VBLK";
+constexpr std::size_t kNumberAt = 0x04;
+constexpr std::size_t kFragmentsAt = 0x0E;
 constexpr std::size_t kPayloadAt = 0x10;
 constexpr std::size_t kBlock = 512;
 
 struct SlotHead {
-  std::uint32_t number = 0;
   std::uint32_t group = 0;
   std::uint16_t fragment = 0;
   std::uint16_t fragments = 0;  ///< 0: free
 };
 
 SlotHead LoadHead(std::span<const std::byte> slot) {
-  return {.number = LoadBe<std::uint32_t>(slot, 0x04),
-          .group = LoadBe<std::uint32_t>(slot, 0x08),
+  return {.group = LoadBe<std::uint32_t>(slot, 0x08),
           .fragment = LoadBe<std::uint16_t>(slot, 0x0C),
-          .fragments = LoadBe<std::uint16_t>(slot, 0x0E)};
+          .fragments = LoadBe<std::uint16_t>(slot, kFragmentsAt)};
 }
 
 void WriteFree(std::span<std::byte> slot, std::uint32_t number) {
   std::fill(slot.begin(), slot.end(), std::byte{0});
   std::transform(kMagic.begin(), kMagic.end(), slot.begin(),
                  [](char c) { return static_cast<std::byte>(c); });
-  StoreBe(slot, 0x04, number);
+  StoreBe(slot, kNumberAt, number);
 }
 
 /// The fragments found of one record.
@@ -71,7 +71,7 @@ Result<ConfigTable> ConfigTable::Parse(Bytes octets) {
   table.changed_.resize((size + kBlock - 1) / kBlock);
   for (std::uint32_t number = kFirstSlot; number < table.header_.slotCount; ++number) {
     const auto slot = std::as_const(table).Slot(number);
-    if (!HasMagic(slot, kMagic) || LoadHead(slot).number != number) {
+    if (!HasMagic(slot, kMagic) || LoadBe<std::uint32_t>(slot, kNumberAt) != number) {
       return Fail(ErrorKind::kMalformed, fmt::format("slot {} bears no VBLK with its number", number));
     }
   }
@@ -95,7 +95,9 @@ std::span<const std::byte> ConfigTable::Slot(std::uint32_t number) const {
   return std::span(octets_).subspan(std::size_t{number} * kSlotBytes, kSlotBytes);
 }
 
-bool ConfigTable::IsFree(std::uint32_t number) const { return LoadHead(Slot(number)).fragments == 0; }
+bool ConfigTable::IsFree(std::uint32_t number) const {
+  return LoadBe<std::uint16_t>(Slot(number), kFragmentsAt) == 0;
+}
 
 void ConfigTable::Touch(std::uint32_t slot) { changed_[slot * kSlotBytes / kBlock] = true; }
 
@@ -103,8 +105,8 @@ Result<SlotScan> ConfigTable::Scan() const {
   std::unordered_map<std::uint32_t, Gathered> gathered;
   std::vector<std::uint32_t> order;  // group numbers by the first slot that was met
   for (std::uint32_t number = kFirstSlot; number < header_.slotCount; ++number) {
+    if (IsFree(number)) continue;
     const SlotHead head = LoadHead(Slot(number));
-    if (head.fragments == 0) continue;
     if (head.group == 0 || head.fragments > kMaxFragments || head.fragment >= head.fragments) {
       return Fail(ErrorKind::kMalformed, fmt::format("slot {}: fragment {} of {} of record group {}", number,
                                                      head.fragment, head.fragments, head.group));
@@ -177,7 +179,7 @@ Result<Placement> ConfigTable::Store(const Record& record, RecordStatus status, 
     WriteFree(slot, placement.slots[i]);
     StoreBe(slot, 0x08, group_number);
     StoreBe(slot, 0x0C, static_cast<std::uint16_t>(i));
-    StoreBe(slot, 0x0E, static_cast<std::uint16_t>(fragments));
+    StoreBe(slot, kFragmentsAt, static_cast<std::uint16_t>(fragments));
     const auto part = std::span(*octets).subspan(i * kSlotPayload);
     const auto length = std::min(part.size(), kSlotPayload);
     std::copy_n(part.begin(), length, slot.begin() + kPayloadAt);
