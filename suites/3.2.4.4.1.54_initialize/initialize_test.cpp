@@ -46,7 +46,7 @@ TEST_P(Initialize, ReturnsDefinedFlagsOnly) {
 
 // From the reply on the client is in the list: it is notified, and every method is open to it.
 TEST_P(Initialize, RegistersTheClient) {
-  Checks("DMRP-1431", "DMRP-1439", "DMRP-1433", "DMRP-0505", "DMRP-0506",
+  Checks("DMRP-1431", "DMRP-1439", "DMRP-1433", "DMRP-0505", "DMRP-0506", "DMRP-1421",
          third() ? "DMRP-1836" : "DMRP-1421");
   Session& client = Uninitialized();
   ASSERT_THAT(client.Initialize(), Succeeds());
@@ -71,7 +71,7 @@ TEST_P(Initialize, IsNeededForNotifications) {
 // The server takes a reference to the IDMNotify of the object given, by exactly that interface id, and calls
 // nothing else.
 TEST_P(Initialize, AsksForIDMNotify) {
-  Checks("DMRP-1434", "DMRP-0010", "DMRP-0247", third() ? "DMRP-1833" : "DMRP-1418");
+  Checks("DMRP-1434", "DMRP-0010", "DMRP-0247", "DMRP-1418", third() ? "DMRP-1833" : "DMRP-1418");
   Session& client = Uninitialized();
   // Given as IUnknown, the server has to ask for the interface itself.
   constexpr Guid kIUnknown{0, 0, 0, {0xC0, 0, 0, 0, 0, 0, 0, 0x46}};
@@ -124,7 +124,7 @@ TEST_P(Initialize, RefusesASecondCallThroughTheOtherRevision) {
 // An object that has no IDMNotify: refused, or registered without notifications; either way the server goes
 // on.
 TEST_P(Initialize, ToleratesAnObjectWithoutIDMNotify) {
-  Checks(third() ? "DMRP-1833" : "DMRP-1418");
+  Checks("DMRP-1418", third() ? "DMRP-1833" : "DMRP-1418");
   Session& client = Uninitialized("without IDMNotify");
   constexpr Guid kIUnknown{0, 0, 0, {0xC0, 0, 0, 0, 0, 0, 0, 0x46}};
   client.sink().DenyInterface();
