@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -63,6 +64,10 @@ int main(int argc, char** argv) {
     }
   }
   ::testing::InitGoogleMock(&argc, argv);
+  if (argc > 1 && std::string_view(argv[1]) != "--help") {
+    fmt::print(stderr, "dmrp_conformance: {} is no option of GoogleTest; --help lists them\n", argv[1]);
+    return kUsageError;
+  }
   if (listing) return RUN_ALL_TESTS();
   auto run = Run::Start();
   if (!run) {
