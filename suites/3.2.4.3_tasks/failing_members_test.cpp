@@ -90,6 +90,11 @@ class FailingMembers : public VolumeDataTest, public ::testing::WithParamInterfa
     [&] { ASSERT_TRUE(told) << "the task did not end"; }();
     return *told->task;
   }
+  void ExpectFailure(LdmObjectId volume, std::uint64_t mark) {
+    const TASK_INFO end = AwaitSynchronising(volume, mark, true);
+    EXPECT_EQ(end.status, REQ_FAILED) << ToText(end);
+    EXPECT_LT(end.error, 0) << "the reason stands in error";
+  }
 };
 
 TEST_P(FailingMembers, EndTheCopyToADiskThatIsPulled) {
@@ -102,9 +107,7 @@ TEST_P(FailingMembers, EndTheCopyToADiskThatIsPulled) {
   AddMirror(volume, 1);
   AwaitSynchronising(volume, mark, false);
   Need(lab().bed().Detach(lab().bed().disks().at(1).id));
-  const TASK_INFO end = AwaitSynchronising(volume, mark, true);
-  EXPECT_EQ(end.status, REQ_FAILED) << ToText(end);
-  EXPECT_LT(end.error, 0) << "the reason stands in error";
+  ExpectFailure(volume, mark);
   AwaitStatus(session(), volume, VOLUME_STATUS_FAILED_REDUNDANCY, mark);
   EXPECT_THAT(PatternProblems(volume, kSeed), IsEmpty());
 }
@@ -122,9 +125,7 @@ TEST_P(FailingMembers, EndTheRegenerationOnADiskThatIsPulled) {
   ReplaceColumn(volume, spare_id);
   AwaitSynchronising(volume, mark, false);
   Need(lab().bed().Detach(spare));
-  const TASK_INFO end = AwaitSynchronising(volume, mark, true);
-  EXPECT_EQ(end.status, REQ_FAILED) << ToText(end);
-  EXPECT_LT(end.error, 0) << "the reason stands in error";
+  ExpectFailure(volume, mark);
   AwaitStatus(session(), volume, VOLUME_STATUS_FAILED_REDUNDANCY, mark);
   EXPECT_THAT(PatternProblems(volume, kSeed), IsEmpty());
 }
@@ -139,9 +140,7 @@ TEST_P(FailingMembers, EndTheCopyOfWhatCannotBeRead) {
   const std::uint64_t mark = session().sink().Count();
   AddMirror(volume, 1);
   AwaitSynchronising(volume, mark, false);
-  const TASK_INFO end = AwaitSynchronising(volume, mark, true);
-  EXPECT_EQ(end.status, REQ_FAILED) << ToText(end);
-  EXPECT_LT(end.error, 0) << "the reason stands in error";
+  ExpectFailure(volume, mark);
   EXPECT_NE(VolumeNow(session(), volume).status, VOLUME_STATUS_HEALTHY);
   EXPECT_THAT(PatternProblems(volume, kSeed), IsEmpty());
   Need(GuestOrSkip().ClearFaults(lab().bed().disks().at(0).id));
