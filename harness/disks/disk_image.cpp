@@ -82,26 +82,26 @@ Result<DiskImage> CreateDiskImage(const DiskSpec& spec, const std::filesystem::p
 
 Result<void> CopySparse(const std::filesystem::path& from, const std::filesystem::path& to) {
   FileDescriptor source(open(from.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!source.valid()) return FailErrno("open " + from.string(), errno);
+  if (!source) return FailErrno("open " + from.string(), errno);
   FileDescriptor copy(open(to.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!copy.valid()) return FailErrno("create " + to.string(), errno);
+  if (!copy) return FailErrno("create " + to.string(), errno);
   struct stat status{};
-  if (fstat(source.get(), &status) != 0) return FailErrno("stat " + from.string(), errno);
-  if (ftruncate(copy.get(), status.st_size) != 0) return FailErrno("resize " + to.string(), errno);
+  if (fstat(source.Get(), &status) != 0) return FailErrno("stat " + from.string(), errno);
+  if (ftruncate(copy.Get(), status.st_size) != 0) return FailErrno("resize " + to.string(), errno);
   off_t position = 0;
   while (position < status.st_size) {
-    const off_t data = lseek(source.get(), position, SEEK_DATA);
+    const off_t data = lseek(source.Get(), position, SEEK_DATA);
     if (data < 0) {
       if (errno == ENXIO) break;  // only a hole is left
       return FailErrno("seek in " + from.string(), errno);
     }
-    off_t hole = lseek(source.get(), data, SEEK_HOLE);
+    off_t hole = lseek(source.Get(), data, SEEK_HOLE);
     if (hole < 0) return FailErrno("seek in " + from.string(), errno);
     off_t in = data;
     off_t out = data;
     while (in < hole) {
       const ssize_t moved =
-          copy_file_range(source.get(), &in, copy.get(), &out, static_cast<std::size_t>(hole - in), 0);
+          copy_file_range(source.Get(), &in, copy.Get(), &out, static_cast<std::size_t>(hole - in), 0);
       if (moved < 0) return FailErrno("copy " + from.string(), errno);
       if (moved == 0) break;
     }

@@ -94,7 +94,7 @@ struct AgentClient::State {
     FrameSplitter splitter;
     std::array<char, 65536> chunk;
     while (!splitter.broken()) {
-      const ssize_t got = recv(socket.get(), chunk.data(), chunk.size(), 0);
+      const ssize_t got = recv(socket.Get(), chunk.data(), chunk.size(), 0);
       if (got < 0 && errno == EINTR) {
         continue;
       }
@@ -138,7 +138,7 @@ struct AgentClient::State {
     {
       const std::lock_guard one(sending);
       for (std::size_t done = 0; done < frame.size();) {
-        const ssize_t sent = send(socket.get(), frame.data() + done, frame.size() - done, MSG_NOSIGNAL);
+        const ssize_t sent = send(socket.Get(), frame.data() + done, frame.size() - done, MSG_NOSIGNAL);
         if (sent < 0 && errno != EINTR) {
           forget();
           return Fail(ErrorKind::kUnavailable, fmt::format("guest agent: {}: the guest is gone", what));
@@ -172,7 +172,7 @@ AgentClient::AgentClient(FileDescriptor socket) : state_(std::make_unique<State>
 }
 
 AgentClient::~AgentClient() {
-  shutdown(state_->socket.get(), SHUT_RDWR);
+  shutdown(state_->socket.Get(), SHUT_RDWR);
   state_->reader.join();
 }
 

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "harness/guest/agent_protocol.hpp"
-#include "harness/guest/file_descriptor.hpp"
 #include "protocol/base/error.hpp"
+#include "protocol/base/file_descriptor.hpp"
 
 #include <chrono>
 #include <cstdint>

@@ -35,7 +35,7 @@ class AgentClientTest : public testing::Test {
         return *payload;
       }
       std::array<char, 4096> chunk;
-      const ssize_t got = recv(guest_.get(), chunk.data(), chunk.size(), 0);
+      const ssize_t got = recv(guest_.Get(), chunk.data(), chunk.size(), 0);
       if (got <= 0) {
         return {};
       }
@@ -44,7 +44,7 @@ class AgentClientTest : public testing::Test {
   }
   void Send(FrameWriter&& writer) {
     const auto frame = std::move(writer).Finish();
-    ASSERT_EQ(send(guest_.get(), frame.data(), frame.size(), MSG_NOSIGNAL),
+    ASSERT_EQ(send(guest_.Get(), frame.data(), frame.size(), MSG_NOSIGNAL),
               static_cast<ssize_t>(frame.size()));
   }
   static std::uint32_t IdOf(const std::string& payload) {
@@ -160,7 +160,7 @@ TEST_F(AgentClientTest, AGuestThatGoesEndsEveryWait) {
 
 TEST_F(AgentClientTest, AnImpossibleLengthEndsTheConnection) {
   const std::string broken = "\xff\xff\xff\xff";
-  ASSERT_EQ(send(guest_.get(), broken.data(), broken.size(), MSG_NOSIGNAL), 4);
+  ASSERT_EQ(send(guest_.Get(), broken.data(), broken.size(), MSG_NOSIGNAL), 4);
   EXPECT_EQ(client_->WaitExit(1, milliseconds(5000)).error().kind, ErrorKind::kUnavailable);
 }
 

@@ -31,18 +31,18 @@ Result<void> Reach(const std::string& host, std::uint16_t port, std::chrono::mil
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
   inet_pton(AF_INET, host.c_str(), &address.sin_addr);
-  if (connect(probe.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 &&
+  if (connect(probe.Get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 &&
       errno != EINPROGRESS) {
     return FailErrno(fmt::format("connecting to {}:{}", host, port), errno);
   }
-  pollfd polled{probe.get(), POLLOUT, 0};
+  pollfd polled{probe.Get(), POLLOUT, 0};
   if (poll(&polled, 1, static_cast<int>(deadline.count())) != 1) {
     return Fail(ErrorKind::kTimeout,
                 fmt::format("no connection to {}:{} within {} ms", host, port, deadline.count()));
   }
   int trouble = 0;
   socklen_t length = sizeof trouble;
-  getsockopt(probe.get(), SOL_SOCKET, SO_ERROR, &trouble, &length);
+  getsockopt(probe.Get(), SOL_SOCKET, SO_ERROR, &trouble, &length);
   if (trouble != 0) {
     return FailErrno(fmt::format("connecting to {}:{}", host, port), trouble);
   }

@@ -93,8 +93,8 @@ struct GuestFactory::State {
     start.netdev = guest.link.netdev;
     start.mac = guest.link.address.mac;
     start.directory = guest.directory;
-    if (guest.link.tap.valid()) {
-      start.inherit.push_back(guest.link.tap.get());
+    if (guest.link.tap) {
+      start.inherit.push_back(guest.link.tap.Get());
     }
     auto arguments = StartDiskArguments(guest, disks);
     if (!arguments) {

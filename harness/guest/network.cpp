@@ -42,7 +42,7 @@ void SetName(ifreq& request, std::string_view name) {
 // A tap on the bridge. An invalid descriptor means that the name is taken.
 Result<FileDescriptor> MakeTap(const std::string& name) {
   FileDescriptor tap(open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK));
-  if (!tap.valid()) {
+  if (!tap) {
     return FailErrno("/dev/net/tun", errno);
   }
   ifreq request;
@@ -50,7 +50,7 @@ Result<FileDescriptor> MakeTap(const std::string& name) {
   // No IFF_VNET_HDR: every frame is a real one with real checksums, as captures and a template shared with
   // the user-mode network need it.
   request.ifr_flags = IFF_TAP | IFF_NO_PI;
-  if (ioctl(tap.get(), TUNSETIFF, &request) != 0) {
+  if (ioctl(tap.Get(), TUNSETIFF, &request) != 0) {
     if (errno == EBUSY) {
       return FileDescriptor();
     }
@@ -59,12 +59,12 @@ Result<FileDescriptor> MakeTap(const std::string& name) {
   FileDescriptor control(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   SetName(request, kBridge);
   request.ifr_ifindex = static_cast<int>(if_nametoindex(name.c_str()));
-  if (ioctl(control.get(), SIOCBRADDIF, &request) != 0) {
+  if (ioctl(control.Get(), SIOCBRADDIF, &request) != 0) {
     return FailErrno(fmt::format("joining {} to {}", name, kBridge), errno);
   }
   SetName(request, name);
   request.ifr_flags = IFF_UP;
-  if (ioctl(control.get(), SIOCSIFFLAGS, &request) != 0) {
+  if (ioctl(control.Get(), SIOCSIFFLAGS, &request) != 0) {
     return FailErrno(fmt::format("setting {} up", name), errno);
   }
   return tap;
@@ -78,7 +78,7 @@ FileDescriptor Reserve(int number) {
   const std::string text = fmt::format("dmrp-guest-127.77.0.{}", number);
   std::memcpy(name.sun_path + 1, text.data(), text.size());
   const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + text.size());
-  if (bind(holder.get(), reinterpret_cast<sockaddr*>(&name), length) != 0) {
+  if (bind(holder.Get(), reinterpret_cast<sockaddr*>(&name), length) != 0) {
     return {};
   }
   return holder;
@@ -130,11 +130,11 @@ Result<GuestLink> Network::NewLink() const {
       if (!tap) {
         return tl::unexpected(tap.error());
       }
-      if (!tap->valid()) {
+      if (!*tap) {
         continue;
       }
       link.tap = std::move(*tap);
-      link.netdev = fmt::format("tap,id=net0,fd={}", link.tap.get());
+      link.netdev = fmt::format("tap,id=net0,fd={}", link.tap.Get());
       address.host = address.guest_address = fmt::format("10.9.0.{}", number);
       address.gateway = address.listen_address = address.callback_address = "10.9.0.1";
       std::istringstream list(Setting("DMRP_CLIENT_ADDRESSES"));
@@ -144,7 +144,7 @@ Result<GuestLink> Network::NewLink() const {
       return link;
     }
     link.reservation = Reserve(number);
-    if (!link.reservation.valid()) {
+    if (!link.reservation) {
       continue;
     }
     address.host = fmt::format("127.77.0.{}", number);

@@ -3,8 +3,8 @@
 // a namespace, or that network on the host with forwarded ports.
 #pragma once
 
-#include "harness/guest/file_descriptor.hpp"
 #include "protocol/base/error.hpp"
+#include "protocol/base/file_descriptor.hpp"
 
 #include <cstdint>
 #include <string>

@@ -85,7 +85,7 @@ Result<std::pair<pid_t, int>> Fork(const ProcessOptions& options) {
   const int handle = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
   writer.Reset();
   int code = 0;
-  if (read(reader.get(), &code, sizeof code) == static_cast<ssize_t>(sizeof code)) {
+  if (read(reader.Get(), &code, sizeof code) == static_cast<ssize_t>(sizeof code)) {
     waitpid(pid, nullptr, 0);
     if (handle >= 0) {
       close(handle);
@@ -125,7 +125,7 @@ bool Process::running() {
 
 Result<int> Process::Wait(std::chrono::milliseconds deadline) {
   if (running()) {
-    pollfd polled{handle_.get(), POLLIN, 0};
+    pollfd polled{handle_.Get(), POLLIN, 0};
     if (poll(&polled, 1, static_cast<int>(deadline.count())) <= 0 || running()) {
       return Fail(ErrorKind::kTimeout,
                   fmt::format("process {} did not end within {} ms", pid_, deadline.count()));

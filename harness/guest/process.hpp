@@ -1,8 +1,8 @@
 // Child processes that end with this process, however it dies.
 #pragma once
 
-#include "harness/guest/file_descriptor.hpp"
 #include "protocol/base/error.hpp"
+#include "protocol/base/file_descriptor.hpp"
 
 #include <chrono>
 #include <filesystem>

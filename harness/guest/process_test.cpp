@@ -76,14 +76,14 @@ TEST(Process, OnlyNamedDescriptorsAreInherited) {
   FileDescriptor reader(ends[0]);
   FileDescriptor writer(ends[1]);
   Launcher launcher;
-  auto process = launcher.Start({.argv = {"sh", "-c", "echo hello >&" + std::to_string(writer.get())},
-                                 .inherit = {writer.get()},
+  auto process = launcher.Start({.argv = {"sh", "-c", "echo hello >&" + std::to_string(writer.Get())},
+                                 .inherit = {writer.Get()},
                                  .log = {}});
   ASSERT_TRUE(process.has_value());
   ASSERT_TRUE(process->Wait(seconds(10)).has_value());
   writer.Reset();
   std::array<char, 16> text{};
-  EXPECT_EQ(read(reader.get(), text.data(), text.size()), 6);
+  EXPECT_EQ(read(reader.Get(), text.data(), text.size()), 6);
 }
 
 // The point of it all: a harness that is killed takes its guests along.
@@ -107,13 +107,13 @@ TEST(Process, DiesWhenItsParentIsKilled) {
   }
   writer.Reset();
   char ready = 0;
-  ASSERT_EQ(read(reader.get(), &ready, 1), 1);
+  ASSERT_EQ(read(reader.Get(), &ready, 1), 1);
   ASSERT_EQ(ready, 'r');
   kill(harness, SIGKILL);
   waitpid(harness, nullptr, 0);
-  pollfd polled{reader.get(), POLLIN, 0};
+  pollfd polled{reader.Get(), POLLIN, 0};
   ASSERT_EQ(poll(&polled, 1, 10'000), 1) << "the grandchild lives on";
-  EXPECT_EQ(read(reader.get(), &ready, 1), 0) << "end of file: nobody holds the pipe any more";
+  EXPECT_EQ(read(reader.Get(), &ready, 1), 0) << "end of file: nobody holds the pipe any more";
 }
 
 }  // namespace

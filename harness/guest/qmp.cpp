@@ -64,7 +64,7 @@ struct Qmp::State {
     std::string buffer;
     std::array<char, 65536> chunk;
     for (;;) {
-      const ssize_t got = recv(socket.get(), chunk.data(), chunk.size(), 0);
+      const ssize_t got = recv(socket.Get(), chunk.data(), chunk.size(), 0);
       if (got < 0 && errno == EINTR) {
         continue;
       }
@@ -95,7 +95,7 @@ Qmp::Qmp(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 Qmp::~Qmp() {
   if (state_ && state_->reader.joinable()) {
-    shutdown(state_->socket.get(), SHUT_RDWR);
+    shutdown(state_->socket.Get(), SHUT_RDWR);
     state_->reader.join();
   }
 }
@@ -135,7 +135,7 @@ Result<nlohmann::json> Qmp::Execute(const std::string& command, const nlohmann::
   state_->pending.emplace(id, std::nullopt);
   // Sent under the lock, so that lines of two threads do not mix. QEMU reads at any time; lines are short.
   for (std::size_t done = 0; done < line.size();) {
-    const ssize_t sent = send(state_->socket.get(), line.data() + done, line.size() - done, MSG_NOSIGNAL);
+    const ssize_t sent = send(state_->socket.Get(), line.data() + done, line.size() - done, MSG_NOSIGNAL);
     if (sent < 0 && errno != EINTR) {
       state_->pending.erase(id);
       return Fail(ErrorKind::kUnavailable, fmt::format("{}: QEMU is gone", command));

@@ -1,8 +1,8 @@
 // QEMU's control protocol: commands, their answers, and events.
 #pragma once
 
-#include "harness/guest/file_descriptor.hpp"
 #include "protocol/base/error.hpp"
+#include "protocol/base/file_descriptor.hpp"
 
 #include <chrono>
 #include <functional>

@@ -26,13 +26,13 @@ class Peer {
   explicit Peer(FileDescriptor socket) : socket_(std::move(socket)) {}
   void Send(const std::string& line) { SendRaw(line + "\r\n"); }
   void SendRaw(const std::string& octets) {
-    ASSERT_EQ(send(socket_.get(), octets.data(), octets.size(), MSG_NOSIGNAL),
+    ASSERT_EQ(send(socket_.Get(), octets.data(), octets.size(), MSG_NOSIGNAL),
               static_cast<ssize_t>(octets.size()));
   }
   json Receive() {
     while (buffer_.find('\n') == std::string::npos) {
       std::array<char, 4096> chunk;
-      const ssize_t got = recv(socket_.get(), chunk.data(), chunk.size(), 0);
+      const ssize_t got = recv(socket_.Get(), chunk.data(), chunk.size(), 0);
       if (got <= 0) {
         return nullptr;
       }

@@ -44,10 +44,10 @@ std::string EmulatorIdentity(const std::string& emulator) {
 
 Result<FileDescriptor> Lock(const std::filesystem::path& file, int operation) {
   FileDescriptor lock(open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
-  if (!lock.valid()) {
+  if (!lock) {
     return FailErrno(file.string(), errno);
   }
-  while (flock(lock.get(), operation) != 0) {
+  while (flock(lock.Get(), operation) != 0) {
     if (errno != EINTR) {
       return FailErrno("locking " + file.string(), errno);
     }
@@ -103,7 +103,7 @@ Result<MachineTemplate> TemplateStore::Get(Launcher& launcher, const MachineConf
       }
       result.fresh = true;
     }
-    if (flock(exclusive->get(), LOCK_SH) != 0) {
+    if (flock(exclusive->Get(), LOCK_SH) != 0) {
       return FailErrno("locking " + lock_file.string(), errno);
     }
     *shared = std::move(*exclusive);
@@ -193,7 +193,7 @@ void TemplateStore::Prune() const {
   std::sort(found.rbegin(), found.rend());
   for (std::size_t i = kKeptTemplates; i < found.size(); ++i) {
     const FileDescriptor lock(open((found[i].second.string() + ".lock").c_str(), O_RDWR | O_CLOEXEC));
-    if (lock.valid() && flock(lock.get(), LOCK_EX | LOCK_NB) == 0) {
+    if (lock && flock(lock.Get(), LOCK_EX | LOCK_NB) == 0) {
       std::filesystem::remove_all(found[i].second, trouble);
     }
   }

@@ -1,10 +1,10 @@
 // Booted machines at rest: memory and device state, saved once and cloned per guest.
 #pragma once
 
-#include "harness/guest/file_descriptor.hpp"
 #include "harness/guest/process.hpp"
 #include "harness/guest/virtual_machine.hpp"
 #include "protocol/base/error.hpp"
+#include "protocol/base/file_descriptor.hpp"
 
 #include <chrono>
 #include <filesystem>

@@ -107,9 +107,9 @@ Result<std::unique_ptr<VirtualMachine>> VirtualMachine::Start(Launcher& launcher
   }
   add({"-M", type});
   add({"-serial", "file:" + (start.directory / "console.log").string()});
-  add({"-chardev", fmt::format("socket,id=control,fd={}", control->theirs.get()), "-mon",
+  add({"-chardev", fmt::format("socket,id=control,fd={}", control->theirs.Get()), "-mon",
        "chardev=control,mode=control"});
-  add({"-chardev", fmt::format("socket,id=agent,fd={}", agent->theirs.get()), "-device",
+  add({"-chardev", fmt::format("socket,id=agent,fd={}", agent->theirs.Get()), "-device",
        fmt::format("virtserialport,chardev=agent,name={},id=agentport", agent::kPortName)});
   add({"-netdev", start.netdev, "-device",
        fmt::format("virtio-net-pci,netdev=net0,id=nic0,romfile=,mac={},addr=c", start.mac)});
@@ -118,8 +118,8 @@ Result<std::unique_ptr<VirtualMachine>> VirtualMachine::Start(Launcher& launcher
     add({"-incoming", "defer"});
   }
   std::vector<int> inherit = start.inherit;
-  inherit.push_back(control->theirs.get());
-  inherit.push_back(agent->theirs.get());
+  inherit.push_back(control->theirs.Get());
+  inherit.push_back(agent->theirs.Get());
   auto process = launcher.Start({.argv = argv, .inherit = inherit, .log = start.directory / "qemu.log"});
   if (!process) {
     return tl::unexpected(process.error());

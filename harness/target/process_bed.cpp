@@ -1,9 +1,9 @@
 // A server program of this machine that serves image files: no guest, so a test costs milliseconds. It has no
 // device events and no kernel between server and image; certification runs use guests.
 #include "harness/disks/disk_image.hpp"
-#include "harness/guest/file_descriptor.hpp"
 #include "harness/guest/process.hpp"
 #include "harness/target/test_bed.hpp"
+#include "protocol/base/file_descriptor.hpp"
 
 #include <array>
 #include <atomic>
@@ -93,8 +93,8 @@ class ProcessBed : public TestBed {
       if (spec.read_only) argument += ",readonly";
       options.argv.insert(options.argv.end(), {"--image", argument});
     }
-    options.argv.insert(options.argv.end(), {"--ready-fd", std::to_string(tell.get())});
-    options.inherit = {tell.get()};
+    options.argv.insert(options.argv.end(), {"--ready-fd", std::to_string(tell.Get())});
+    options.inherit = {tell.Get()};
     options.log = log_file();
     auto process = launcher_.Start(options);
     if (!process) return tl::unexpected(process.error());
@@ -120,8 +120,8 @@ class ProcessBed : public TestBed {
     const ServedDisk* disk = Served(id);
     if (disk == nullptr) return Fail(ErrorKind::kUsage, fmt::format("no disk {}", id));
     FileDescriptor file(open(disk->image.path.c_str(), O_WRONLY | O_CLOEXEC));
-    if (!file.valid()) return FailErrno("open " + disk->image.path.string(), errno);
-    const ssize_t written = pwrite(file.get(), octets.data(), octets.size(), static_cast<off_t>(offset));
+    if (!file) return FailErrno("open " + disk->image.path.string(), errno);
+    const ssize_t written = pwrite(file.Get(), octets.data(), octets.size(), static_cast<off_t>(offset));
     if (written != static_cast<ssize_t>(octets.size())) return FailErrno("write an image", errno);
     return {};
   }
@@ -168,13 +168,13 @@ class ProcessBed : public TestBed {
     while (line.find('\n') == std::string::npos) {
       const auto left =
           std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-      pollfd wait{ready.get(), POLLIN, 0};
+      pollfd wait{ready.Get(), POLLIN, 0};
       if (left.count() <= 0 || poll(&wait, 1, static_cast<int>(left.count())) <= 0) {
         return Fail(ErrorKind::kTimeout,
                     fmt::format("the server said nothing for {} s", kStartLimit.count()));
       }
       std::array<char, 256> buffer{};
-      const ssize_t count = read(ready.get(), buffer.data(), buffer.size());
+      const ssize_t count = read(ready.Get(), buffer.data(), buffer.size());
       if (count <= 0) {
         return Fail(ErrorKind::kUnavailable, "the server ended before it was ready:\n" + ServerLog());
       }

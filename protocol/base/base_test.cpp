@@ -1,4 +1,5 @@
 #include "protocol/base/error.hpp"
+#include "protocol/base/fault_codes.hpp"
 #include "protocol/base/guid.hpp"
 #include "protocol/base/text.hpp"
 
@@ -74,6 +75,16 @@ TEST(Text, HexRoundTrips) {
 TEST(Error, TextNamesKindAndFaultStatus) {
   EXPECT_EQ((Error{ErrorKind::kFault, 0x1C010002, "opnum 200"}).ToString(), "Fault 0x1C010002: opnum 200");
   EXPECT_EQ(FailErrno("open /x", 2).value().status, 2U);
+}
+
+TEST(FaultCodes, HaveNamesAndMeanings) {
+  EXPECT_EQ(FaultName(nca_s_op_rng_error), "nca_s_op_rng_error (0x1c010002)");
+  EXPECT_EQ(FaultName(ERROR_ACCESS_DENIED), "ERROR_ACCESS_DENIED (0x00000005)");
+  EXPECT_EQ(FaultName(0x80010108), "RPC_E_DISCONNECTED (0x80010108)") << "HRESULTs travel in faults too";
+  EXPECT_EQ(FaultName(0x12345678), "0x12345678");
+  ASSERT_NE(FindFaultCode(RPC_X_BAD_STUB_DATA), nullptr);
+  EXPECT_EQ(FindFaultCode(RPC_X_BAD_STUB_DATA)->meaning, "the stub received bad data");
+  EXPECT_EQ(FindFaultCode(0x12345678), nullptr);
 }
 
 }  // namespace

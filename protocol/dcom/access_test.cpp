@@ -208,7 +208,7 @@ TEST(Access, CallsEndWithTheirDeadlineOrWhenTheyAreCancelled) {
                    started.Set();
                    const bool was_stopped = stopped.Wait();
                    ended.Set();
-                   return tl::unexpected(was_stopped ? rpc::nca_s_fault_cancel : E_FAIL);
+                   return tl::unexpected(was_stopped ? nca_s_fault_cancel : E_FAIL);
                  });
     return object;
   });
@@ -226,7 +226,7 @@ TEST(Access, CallsEndWithTheirDeadlineOrWhenTheyAreCancelled) {
     if (started.Wait(2)) cancel.request_stop();
   });
   const Error error = FailureOf(object.Call(3, {}, options));
-  EXPECT_EQ(error.status, rpc::nca_s_fault_cancel) << error.ToString();
+  EXPECT_EQ(error.status, nca_s_fault_cancel) << error.ToString();
   EXPECT_TRUE(ended.Wait(2));
 }
 
@@ -329,9 +329,9 @@ TEST_F(RawCalls, IRemUnknownHasOneInterfacePointerPerExporter) {
   call.stub = Octets({0, 0, 0, 0, 0, 0, 0, 0});
   EXPECT_TRUE(echo.CallRaw(call));
   call.opnum = wire::opnum::IRemUnknown2::RemQueryInterface2;
-  EXPECT_EQ(StatusOfCall(), NCA_S_OP_RNG_ERROR) << "an operation of IRemUnknown2 alone";
+  EXPECT_EQ(StatusOfCall(), nca_s_op_rng_error) << "an operation of IRemUnknown2 alone";
   call.opnum = 2;
-  EXPECT_EQ(StatusOfCall(), NCA_S_OP_RNG_ERROR);
+  EXPECT_EQ(StatusOfCall(), nca_s_op_rng_error);
 }
 
 TEST_F(RawCalls, IRemUnknown2AnswersMarshaledPointers) {
@@ -359,7 +359,7 @@ TEST_F(RawCalls, IRemUnknown2AnswersMarshaledPointers) {
 
 TEST_F(RawCalls, AnUnknownOperationIsOutOfRange) {
   call.opnum = 77;
-  EXPECT_EQ(StatusOfCall(), NCA_S_OP_RNG_ERROR);
+  EXPECT_EQ(StatusOfCall(), nca_s_op_rng_error);
 }
 
 TEST_F(RawCalls, AnInterfaceThatNobodyExportsIsRefusedWhileBinding) {
@@ -404,7 +404,7 @@ TEST_F(RawCalls, CutActivationsAreRefusedAndTheServerLives) {
                                   Bytes(size)));
   }
   const Error error = FailureOf(connection->Call(SyntaxOf(wire::kIActivation), 1, {}));
-  EXPECT_EQ(error.status, NCA_S_OP_RNG_ERROR);
+  EXPECT_EQ(error.status, nca_s_op_rng_error);
   EXPECT_TRUE(ActivateEcho(*client, *server));
 }
 

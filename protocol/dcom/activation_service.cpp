@@ -187,7 +187,7 @@ DispatchResult Exporter::ClassObject::Serve(CallContext& call, std::uint16_t opn
     // The process that registered the class decides how long it serves it.
     writer.Put(Hresult(S_OK));
   } else {
-    return tl::unexpected(NCA_S_OP_RNG_ERROR);
+    return tl::unexpected(nca_s_op_rng_error);
   }
   auto reply = std::move(writer).Take();
   if (!reply) return tl::unexpected(E_FAIL);

@@ -51,7 +51,7 @@ Result<Client::Alive> Client::AskAlive(const rpc::Endpoint& server) {
   auto reply = resolver.ServerAlive2();
   if (!reply) {
     constexpr COMVERSION kBeforeServerAlive2{.MajorVersion = 5, .MinorVersion = 1};
-    if (reply.error().kind == ErrorKind::kFault && reply.error().status == NCA_S_OP_RNG_ERROR) {
+    if (reply.error().kind == ErrorKind::kFault && reply.error().status == nca_s_op_rng_error) {
       return Alive{kBeforeServerAlive2, std::nullopt};
     }
     return tl::unexpected(reply.error());

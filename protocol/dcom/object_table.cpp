@@ -82,7 +82,7 @@ Result<STDOBJREF> ObjectTable::AddInterface(const std::shared_ptr<Entry>& entry,
     Dispatch dispatch;
     if (iid == IID_IUnknown) {
       dispatch = [](CallContext&, std::uint16_t, std::span<const std::byte>) -> DispatchResult {
-        return tl::unexpected(NCA_S_OP_RNG_ERROR);  // its methods never travel
+        return tl::unexpected(nca_s_op_rng_error);  // its methods never travel
       };
     } else {
       dispatch = entry->object->QueryInterface(iid);
@@ -214,7 +214,7 @@ std::uint32_t ObjectTable::ComplexPing(std::uint64_t& setid, std::uint16_t seque
   const std::lock_guard lock(mutex_);
   const bool made = setid == 0;
   if (made) {
-    if (sets_.size() >= limits_.ping_sets) return rpc::nca_s_server_too_busy;
+    if (sets_.size() >= limits_.ping_sets) return nca_s_server_too_busy;
     setid = RandomId();
     sets_[setid].sequence = sequence;
   }
@@ -232,7 +232,7 @@ std::uint32_t ObjectTable::ComplexPing(std::uint64_t& setid, std::uint16_t seque
       if (!made) status = OR_INVALID_OID;
       continue;
     }
-    if (set.oids.size() >= limits_.oids_per_set) return rpc::nca_s_server_too_busy;
+    if (set.oids.size() >= limits_.oids_per_set) return nca_s_server_too_busy;
     if (set.oids.insert(oid).second) ++object->second->sets;
   }
   for (const std::uint64_t oid : remove) {

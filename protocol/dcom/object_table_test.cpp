@@ -213,7 +213,7 @@ TEST_F(ObjectTableTest, LimitsHold) {
   std::uint64_t set = 0;
   ASSERT_EQ(tight.ComplexPing(set, 1, std::array{echo.oid}, {}, now), ERROR_SUCCESS);
   std::uint64_t another = 0;
-  EXPECT_EQ(tight.ComplexPing(another, 1, {}, {}, now), rpc::nca_s_server_too_busy);
+  EXPECT_EQ(tight.ComplexPing(another, 1, {}, {}, now), nca_s_server_too_busy);
 }
 
 TEST_F(ObjectTableTest, NoPingObjectsLiveUntilReleased) {

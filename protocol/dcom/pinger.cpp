@@ -143,7 +143,7 @@ Result<RemoteExporter::Description> RemoteResolver::Resolve(std::uint64_t oxid, 
     description.rem_unknown_ipid = reply->pipidRemUnknown;
     hint = reply->pAuthnHint;
     description.version.MinorVersion = std::min(version.MinorVersion, reply->pComVersion.MinorVersion);
-  } else if (reply.error().kind == ErrorKind::kFault && reply.error().status == NCA_S_OP_RNG_ERROR) {
+  } else if (reply.error().kind == ErrorKind::kFault && reply.error().status == nca_s_op_rng_error) {
     auto older = resolver.ResolveOxid({oxid, {kTowerTcp}});
     if (!older) return tl::unexpected(older.error());
     status = older->result;

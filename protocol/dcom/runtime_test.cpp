@@ -111,7 +111,7 @@ TEST_F(RuntimeTest, InterfacesOfOneObjectAreReachedFromEachOther) {
   ASSERT_OK_AND_ASSIGN(unknown, other.QueryInterface(IID_IUnknown));
   EXPECT_EQ(unknown.oid(), echo.oid());
   const Error error = FailureOf(unknown.Call(0, {}));
-  EXPECT_EQ(error.status, NCA_S_OP_RNG_ERROR);
+  EXPECT_EQ(error.status, nca_s_op_rng_error);
 }
 
 TEST_F(RuntimeTest, AskingForAnUnsupportedInterfaceAnswersENoInterface) {
@@ -251,7 +251,7 @@ TEST_F(RuntimeTest, AClassObjectMakesInstances) {
   EXPECT_TRUE(other.Call(3, {}));
   ASSERT_OK_AND_ASSIGN(locked, factory.Call(4, Octets({1, 0, 0, 0})));
   EXPECT_EQ(locked, Octets({0, 0, 0, 0}));
-  EXPECT_EQ(FailureOf(factory.Call(5, {})).status, NCA_S_OP_RNG_ERROR);
+  EXPECT_EQ(FailureOf(factory.Call(5, {})).status, nca_s_op_rng_error);
 }
 
 TEST_F(RuntimeTest, ARevokedObjectIsDisconnected) {

@@ -88,7 +88,7 @@ class TestObject : public Object {
 /// Answers the in-parameters as they came, and S_OK.
 inline DispatchResult Echo(CallContext& /*call*/, std::uint16_t opnum, std::span<const std::byte> stub) {
   constexpr std::uint16_t kEchoOpnum = 3;
-  if (opnum != kEchoOpnum) return tl::unexpected(std::uint32_t{0x1C010002});
+  if (opnum != kEchoOpnum) return tl::unexpected(nca_s_op_rng_error);
   Bytes reply(stub.begin(), stub.end());
   reply.resize((reply.size() + 3) & ~std::size_t{3});
   reply.resize(reply.size() + 4);

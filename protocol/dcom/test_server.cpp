@@ -39,11 +39,11 @@ int main(int argc, char** argv) {
             dcom::testing::IID_ISink,
             // Calls operation 3 of the sink that the caller passes, with four octets.
             [](CallContext& inner, std::uint16_t opnum, std::span<const std::byte> stub) -> DispatchResult {
-              if (opnum != 3) return tl::unexpected(std::uint32_t{0x1C010002});
+              if (opnum != 3) return tl::unexpected(nca_s_op_rng_error);
               ndr::Reader reader(stub);
               std::optional<Bytes> sink;
               reader.GetInterfacePointer(sink, "sink");
-              if (!reader.ok() || !sink) return tl::unexpected(std::uint32_t{0x6F7});
+              if (!reader.ok() || !sink) return tl::unexpected(RPC_X_BAD_STUB_DATA);
               std::int32_t result = 0;
               CallOptions call_options;
               call_options.causality_id = inner.causality_id;

@@ -1,5 +1,7 @@
 #include "protocol/dmrp/hresult.hpp"
 
+#include "protocol/base/fault_codes.hpp"
+
 #include <algorithm>
 #include <array>
 
@@ -13,15 +15,9 @@ constexpr auto kLdmResults = std::to_array<HresultInfo>({
 #include "protocol/dmrp/ldm_codes.inc"
 });
 constexpr auto kComResults = std::to_array<HresultInfo>({
-#include "protocol/dmrp/com_codes.inc"
+#include "protocol/base/com_codes.inc"
 });
 #undef DMRP_HRESULT
-
-#define DMRP_FAULT(name, value, meaning) HresultInfo{#name, static_cast<HRESULT>(value##u), meaning},
-constexpr auto kFaults = std::to_array<HresultInfo>({
-#include "protocol/dmrp/fault_codes.inc"
-});
-#undef DMRP_FAULT
 
 template <typename Table, typename Key>
 const HresultInfo* FindBy(const Table& table, Key HresultInfo::* member, const Key& key) {
@@ -29,10 +25,10 @@ const HresultInfo* FindBy(const Table& table, Key HresultInfo::* member, const K
   return found == table.end() ? nullptr : &*found;
 }
 
-std::string Text(const HresultInfo* info, HRESULT value) {
-  const auto bits = static_cast<std::uint32_t>(value);
-  return info ? fmt::format("{} ({:#010x}): {}", info->name, bits, info->meaning)
-              : fmt::format("{:#010x}", bits);
+template <typename Info>
+std::string Text(const Info* info, std::uint32_t value) {
+  return info ? fmt::format("{} ({:#010x}): {}", info->name, value, info->meaning)
+              : fmt::format("{:#010x}", value);
 }
 
 }  // namespace
@@ -54,12 +50,11 @@ std::string HresultName(HRESULT value) {
   return info ? std::string(info->name) : fmt::format("{:#010x}", static_cast<std::uint32_t>(value));
 }
 
-std::string HresultText(HRESULT value) { return Text(FindHresult(value), value); }
+std::string HresultText(HRESULT value) { return Text(FindHresult(value), static_cast<std::uint32_t>(value)); }
 
 std::string FaultText(std::uint32_t status) {
-  const auto value = static_cast<HRESULT>(status);
-  const HresultInfo* info = FindBy(kFaults, &HresultInfo::value, value);
-  return Text(info ? info : FindHresult(value), value);
+  const FaultCode* code = FindFaultCode(status);
+  return code ? Text(code, status) : HresultText(static_cast<HRESULT>(status));
 }
 
 }  // namespace dmrp

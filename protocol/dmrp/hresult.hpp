@@ -13,7 +13,7 @@ namespace dmrp {
 using HRESULT = std::int32_t;
 
 #define DMRP_HRESULT(name, value, meaning) inline constexpr HRESULT name = static_cast<HRESULT>(value##u);
-#include "protocol/dmrp/com_codes.inc"
+#include "protocol/base/com_codes.inc"
 #include "protocol/dmrp/ldm_codes.inc"
 #undef DMRP_HRESULT
 

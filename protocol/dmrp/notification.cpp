@@ -71,7 +71,7 @@ class StreamReader {
 
  private:
   void Fail(std::string why) {
-    out_.errors.push_back(Error{ErrorKind::kMalformed, ndr::RPC_X_BAD_STUB_DATA,
+    out_.errors.push_back(Error{ErrorKind::kMalformed, RPC_X_BAD_STUB_DATA,
                                 fmt::format("notification frame at offset {}: {}", offset_, why)});
   }
   void Note(const char* field, std::size_t offset, std::string text) {

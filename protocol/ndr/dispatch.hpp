@@ -15,8 +15,6 @@
 
 namespace dmrp::ndr {
 
-/// The fault of an operation number that the interface does not have ([C706] appendix E).
-inline constexpr std::uint32_t nca_s_op_rng_error = 0x1C010002;
 /// The fault of a server whose reply cannot be encoded.
 inline constexpr std::uint32_t kReplyNotEncodable = 0x80004005;
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "protocol/base/error.hpp"
+#include "protocol/base/fault_codes.hpp"
 #include "protocol/base/guid.hpp"
 #include "protocol/base/text.hpp"
 
@@ -16,9 +17,6 @@
 #include <vector>
 
 namespace dmrp::ndr {
-
-/// The fault status of a stub that cannot be decoded ([MS-RPCE] 3.1.1.5.2).
-inline constexpr std::uint32_t RPC_X_BAD_STUB_DATA = 0x000006F7;
 
 /// Integer order of a stream, from the first drep octet of the PDU that carries it.
 enum class ByteOrder { kLittle, kBig };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "protocol/base/error.hpp"
+#include "protocol/base/fault_codes.hpp"
 #include "protocol/base/guid.hpp"
 #include "protocol/base/text.hpp"
 
@@ -84,33 +85,6 @@ struct Security {
       target_name{};  ///< service principal put into the NTLM response, e.g. "RPCSS/host"; may be empty
   bool header_signing = true;  ///< offer PFC_SUPPORT_HEADER_SIGN
 };
-
-// Fault and status codes ([C706] appendix N, [MS-ERREF] 2.2). They travel in fault PDUs.
-inline constexpr std::uint32_t nca_s_fault_invalid_tag = 0x1C000006;
-inline constexpr std::uint32_t nca_s_fault_invalid_bound = 0x1C000007;
-inline constexpr std::uint32_t nca_s_fault_cancel = 0x1C00000D;
-inline constexpr std::uint32_t nca_s_fault_unspec = 0x1C000012;
-inline constexpr std::uint32_t nca_s_fault_context_mismatch = 0x1C00001A;
-inline constexpr std::uint32_t nca_invalid_pres_context_id = 0x1C00001C;
-inline constexpr std::uint32_t nca_unsupported_authn_level = 0x1C00001D;
-inline constexpr std::uint32_t nca_invalid_checksum = 0x1C00001F;
-inline constexpr std::uint32_t nca_s_op_rng_error = 0x1C010002;
-inline constexpr std::uint32_t nca_s_unk_if = 0x1C010003;
-inline constexpr std::uint32_t nca_s_proto_error = 0x1C01000B;
-inline constexpr std::uint32_t nca_s_server_too_busy = 0x1C010014;
-inline constexpr std::uint32_t ERROR_ACCESS_DENIED = 0x00000005;
-inline constexpr std::uint32_t RPC_S_UNKNOWN_IF = 0x000006B5;
-inline constexpr std::uint32_t RPC_S_SERVER_UNAVAILABLE = 0x000006BA;
-inline constexpr std::uint32_t RPC_S_CALL_FAILED = 0x000006BE;
-inline constexpr std::uint32_t RPC_S_PROTOCOL_ERROR = 0x000006C0;
-inline constexpr std::uint32_t RPC_S_UNSUPPORTED_TRANS_SYN = 0x000006C2;
-inline constexpr std::uint32_t RPC_S_PROCNUM_OUT_OF_RANGE = 0x000006D1;
-inline constexpr std::uint32_t RPC_X_BAD_STUB_DATA = 0x000006F7;
-inline constexpr std::uint32_t RPC_S_SEC_PKG_ERROR = 0x00000721;
-inline constexpr std::uint32_t ept_s_not_registered = 0x16C9A0D6;
-
-/// "nca_s_op_rng_error (0x1c010002)", or only the number when the code has no name here.
-std::string FaultName(std::uint32_t status);
 
 }  // namespace dmrp::rpc
 

@@ -1,8 +1,8 @@
 // NTFS on a volume that becomes longer: ntfsresize.
 #pragma once
 
+#include "protocol/base/file_descriptor.hpp"
 #include "reference_server/methods/disk_inventory.hpp"
-#include "reference_server/platform/file_descriptor.hpp"
 #include "reference_server/storage/storage_error.hpp"
 
 #include <cstdint>

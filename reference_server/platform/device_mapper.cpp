@@ -1,6 +1,6 @@
 #include "reference_server/platform/device_mapper.hpp"
 
-#include "reference_server/platform/file_descriptor.hpp"
+#include "protocol/base/file_descriptor.hpp"
 #include "reference_server/platform/process.hpp"
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 #include "reference_server/platform/device_scanner.hpp"
 
+#include "protocol/base/file_descriptor.hpp"
 #include "reference_server/platform/device_identity.hpp"
-#include "reference_server/platform/file_descriptor.hpp"
 #include "reference_server/platform/sysfs.hpp"
 
 #include <algorithm>

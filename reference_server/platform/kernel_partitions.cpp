@@ -1,4 +1,4 @@
-#include "reference_server/platform/file_descriptor.hpp"
+#include "protocol/base/file_descriptor.hpp"
 #include "reference_server/platform/linux_device.hpp"
 #include "reference_server/platform/sysfs.hpp"
 

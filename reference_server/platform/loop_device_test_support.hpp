@@ -2,7 +2,7 @@
 // one (root, /dev/loop-control); its tests are skipped elsewhere.
 #pragma once
 
-#include "reference_server/platform/file_descriptor.hpp"
+#include "protocol/base/file_descriptor.hpp"
 #include "reference_server/platform/image_device.hpp"
 #include "reference_server/platform/linux_device.hpp"
 

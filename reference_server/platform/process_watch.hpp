@@ -1,7 +1,7 @@
 #pragma once
 
+#include "protocol/base/file_descriptor.hpp"
 #include "reference_server/platform/device_scanner.hpp"
-#include "reference_server/platform/file_descriptor.hpp"
 
 #include <chrono>
 #include <utility>

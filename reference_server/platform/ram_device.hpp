@@ -2,7 +2,7 @@
 #pragma once
 
 #include "protocol/base/error.hpp"
-#include "reference_server/platform/file_descriptor.hpp"
+#include "protocol/base/file_descriptor.hpp"
 
 #include <cstdint>
 #include <filesystem>

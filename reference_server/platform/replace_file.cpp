@@ -1,6 +1,6 @@
 #include "reference_server/platform/replace_file.hpp"
 
-#include "reference_server/platform/file_descriptor.hpp"
+#include "protocol/base/file_descriptor.hpp"
 #include "reference_server/platform/file_io.hpp"
 
 #include <cerrno>

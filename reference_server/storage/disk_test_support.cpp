@@ -1,7 +1,7 @@
 #include "reference_server/storage/disk_test_support.hpp"
 
+#include "protocol/base/file_descriptor.hpp"
 #include "protocol/base/text.hpp"
-#include "reference_server/platform/file_descriptor.hpp"
 #include "reference_server/platform/file_io.hpp"
 
 #include <algorithm>

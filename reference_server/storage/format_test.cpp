@@ -1,7 +1,7 @@
 // File systems made by the real programs, judged by fsck.fat, ntfsfix, ntfsinfo, ntfsresize and blkid.
 #include "reference_server/storage/format.hpp"
 
-#include "reference_server/platform/file_descriptor.hpp"
+#include "protocol/base/file_descriptor.hpp"
 #include "reference_server/platform/image_device.hpp"
 #include "reference_server/platform/recording_device.hpp"
 #include "reference_server/storage/disk_test_support.hpp"

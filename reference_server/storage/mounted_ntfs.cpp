@@ -1,7 +1,7 @@
 #include "reference_server/storage/mounted_ntfs.hpp"
 
+#include "protocol/base/file_descriptor.hpp"
 #include "protocol/base/text.hpp"
-#include "reference_server/platform/file_descriptor.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "reference_server/platform/file_descriptor.hpp"
+#include "protocol/base/file_descriptor.hpp"
 #include "reference_server/storage/storage_error.hpp"
 
 #include <cstddef>

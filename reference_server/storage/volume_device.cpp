@@ -1,6 +1,6 @@
 #include "reference_server/storage/volume_device.hpp"
 
-#include "reference_server/platform/file_descriptor.hpp"
+#include "protocol/base/file_descriptor.hpp"
 #include "reference_server/platform/partition_use.hpp"
 #include "reference_server/platform/ram_device.hpp"
 #include "reference_server/platform/sysfs.hpp"

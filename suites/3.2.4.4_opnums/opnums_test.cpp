@@ -100,7 +100,7 @@ TEST_P(MethodTable, IsThereAsAWhole) {
       EXPECT_NE(reply.value.result, E_NOTIMPL) << method.name;
     } else {
       EXPECT_EQ(reply.error->kind, ErrorKind::kFault) << method.name << ": " << reply.error->ToString();
-      EXPECT_NE(reply.error->status, rpc::nca_s_op_rng_error) << method.name;
+      EXPECT_NE(reply.error->status, nca_s_op_rng_error) << method.name;
     }
   }
 }

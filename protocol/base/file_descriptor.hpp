@@ -4,7 +4,7 @@
 
 #include <unistd.h>
 
-namespace dmrp::server {
+namespace dmrp {
 
 /// Owns a file descriptor.
 class FileDescriptor {
@@ -14,24 +14,25 @@ class FileDescriptor {
   FileDescriptor(FileDescriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   FileDescriptor& operator=(FileDescriptor&& other) noexcept {
     if (this != &other) {
-      Close();
+      Reset();
       fd_ = std::exchange(other.fd_, -1);
     }
     return *this;
   }
   FileDescriptor(const FileDescriptor&) = delete;
   FileDescriptor& operator=(const FileDescriptor&) = delete;
-  ~FileDescriptor() { Close(); }
+  ~FileDescriptor() { Reset(); }
 
   [[nodiscard]] int Get() const { return fd_; }
   [[nodiscard]] explicit operator bool() const { return fd_ >= 0; }
-
- private:
-  void Close() {
+  /// Closes it, if it is open.
+  void Reset() {
     if (fd_ >= 0) ::close(fd_);
     fd_ = -1;
   }
+
+ private:
   int fd_ = -1;
 };
 
-}  // namespace dmrp::server
+}  // namespace dmrp
