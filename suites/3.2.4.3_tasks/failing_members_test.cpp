@@ -49,25 +49,13 @@ class FailingMembers : public VolumeDataTest, public ::testing::WithParamInterfa
     return "";
   }
   void AddMirror(LdmObjectId volume, std::size_t index) {
-    const VOLUME_INFO now = VolumeNow(session(), volume);
-    const DISK_INFO_EX disk = DiskNow(session(), index);
-    AddMirrorRequest request;
-    request.volumeId = now.id;
-    request.volumeLastKnownState = now.lastKnownState;
-    request.diskSpec.diskId = disk.id;
-    request.diskSpec.length = now.length;
-    request.diskSpec.lastKnownState = disk.lastKnownState;
+    const AddMirrorRequest request = MirrorRequest(session(), volume, index);
     [&] {
       ASSERT_THAT(session().Change<AddMirrorReply>(session().interface(), "AddMirror", request), Succeeds());
     }();
   }
   void ReplaceColumn(LdmObjectId volume, LdmObjectId disk) {
-    const StorageView view = Need(session().View());
-    ReplaceRaid5ColumnRequest request;
-    request.volumeId = volume;
-    request.volumeLastKnownState = view.FindVolume(volume)->lastKnownState;
-    request.newDiskId = disk;
-    request.diskLastKnownState = view.FindDisk(disk)->lastKnownState;
+    const ReplaceRaid5ColumnRequest request = ColumnRequest(session(), volume, disk);
     [&] {
       ASSERT_THAT(
           session().Change<ReplaceRaid5ColumnReply>(session().interface(), "ReplaceRaid5Column", request),

@@ -271,14 +271,11 @@ class DeletePartitionInUse : public RevisionTest {
   void HoldOpen() {
     NeedsCapability("execute");
     Start({kMbr512});
-    if (lab().bed().guest() == nullptr) {
-      GTEST_SKIP() << "needs a machine in which a program can hold the partition";
-    }
+    harness::Guest& guest = GuestOrSkip();
     const REGION_INFO_EX free = FreeRegion(session());
     const auto made = session().CreatePartition(Spec(free, REGION_PRIMARY, free.start, MiB(16)));
     ASSERT_THAT(made, Succeeds());
     region_id_ = made->tinfo.storageId;
-    harness::Guest& guest = *lab().bed().guest();
     const std::string device = "/dev/" + guest.disks().at(0).guest_device + "1";
     Need(guest.agent().Shell("modprobe vfat && mkfs.fat " + device +
                              " >/dev/null && mkdir -p /tmp/held && mount -t vfat " + device + " /tmp/held"));

@@ -180,9 +180,7 @@ class FreeDriveLetterOfTheSystem : public FreeDriveLetterInUse {
   void SetUp() override {
     NeedsCapability("execute");
     StartWith({{kMbr512.Spec(), {}}}, {.system_disk = true});
-    if (lab().bed().guest() == nullptr) {
-      GTEST_SKIP() << "needs a machine whose system disk is known";
-    }
+    GuestOrSkip();
   }
   REGION_INFO_EX SystemRegion() {
     const auto regions = session().EnumDiskRegions(lab().SystemDiskId());

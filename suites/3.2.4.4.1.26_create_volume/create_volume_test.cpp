@@ -47,7 +47,7 @@ class CreateVolume : public DynamicTest, public ::testing::WithParamInterface<Ca
 TEST_P(CreateVolume, MakesTheVolume) {
   Checks("DMRP-0927", "DMRP-0932", "DMRP-0933", "DMRP-0934", "DMRP-0935", "DMRP-0938", "DMRP-0941",
          "DMRP-0046", "DMRP-0048", "DMRP-0036", "DMRP-1642", "DMRP-1643");
-  const harness::DynamicLayout& found = Created().on_disk;
+  const harness::DynamicLayout& found = GroupsAfter(Created());
   EXPECT_THAT(found.problems, IsEmpty());
   ASSERT_THAT(found.groups, SizeIs(1));
   ASSERT_THAT(found.groups[0].volumes, SizeIs(1));
@@ -136,7 +136,7 @@ TEST_P(CreateVolume, CreatesTheRegionObjects) {
   }
   EXPECT_THAT(members->memberList, UnorderedElementsAreArray(regions));
   std::vector<std::pair<std::int64_t, std::int64_t>> on_disk;
-  for (const harness::DynamicPlex& plex : Created().on_disk.groups.at(0).volumes.at(0).plexes) {
+  for (const harness::DynamicPlex& plex : GroupsAfter(Created()).groups.at(0).volumes.at(0).plexes) {
     for (const harness::DynamicExtent& extent : plex.extents) {
       on_disk.emplace_back(static_cast<std::int64_t>(extent.start.value_or(0)),
                            static_cast<std::int64_t>(extent.length));

@@ -77,7 +77,7 @@ TEST_P(CreateVolumeAssignAndFormat, MakesTheVolume) {
   Checks("DMRP-0959", "DMRP-0960", "DMRP-0961", "DMRP-0962", "DMRP-0965",
          maker().One("DMRP-0953", "DMRP-1644", "DMRP-0989", "DMRP-1648"),
          maker().One("DMRP-0959", "DMRP-1645", "DMRP-0990", "DMRP-1649"));
-  const harness::DynamicLayout& found = Done().on_disk;
+  const harness::DynamicLayout& found = GroupsAfter(Done());
   EXPECT_THAT(found.problems, IsEmpty());
   ASSERT_THAT(found.groups, SizeIs(1));
   ASSERT_THAT(found.groups[0].volumes, SizeIs(1));

@@ -68,7 +68,7 @@ class GrowVolume : public GrowVolumeTest, public ::testing::WithParamInterface<R
 TEST_P(GrowVolume, AddsTheMember) {
   Checks("DMRP-1007", "DMRP-1013", "DMRP-1014", "DMRP-1015", "DMRP-1016", "DMRP-1017", "DMRP-1019",
          "DMRP-1657", "DMRP-1658");
-  const harness::DynamicLayout& found = Grown().on_disk;
+  const harness::DynamicLayout& found = GroupsAfter(Grown());
   ASSERT_THAT(found.groups, SizeIs(1));
   ASSERT_THAT(found.groups[0].volumes, SizeIs(1));
   const harness::DynamicVolume& volume = found.groups[0].volumes[0];

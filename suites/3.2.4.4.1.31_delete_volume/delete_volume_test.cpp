@@ -36,7 +36,7 @@ class DeleteVolume : public DynamicTest, public ::testing::WithParamInterface<Ca
 // The readers find the group without the volume, its members and its plexes.
 TEST_P(DeleteVolume, RemovesItFromTheDisks) {
   Checks("DMRP-1028", "DMRP-1032", "DMRP-1033", "DMRP-1035", "DMRP-1660", "DMRP-1661");
-  const harness::DynamicLayout& found = Deleted().on_disk;
+  const harness::DynamicLayout& found = GroupsAfter(Deleted());
   EXPECT_THAT(found.problems, IsEmpty());
   ASSERT_THAT(found.groups, SizeIs(1));
   EXPECT_THAT(found.groups[0].volumes, IsEmpty());
@@ -155,7 +155,7 @@ TEST_P(DeleteFormattedVolume, FreesTheLetterAndDeletesTheFileSystem) {
 // Without force a volume that another program uses stays, with its data; with force it goes.
 TEST_P(DeleteFormattedVolume, AsksForForceWhileTheVolumeIsInUse) {
   Checks("DMRP-1027", "DMRP-1662");
-  if (lab().bed().guest() == nullptr) GTEST_SKIP() << "only the programs of a guest can do this";
+  GuestOrSkip();
   harness::HeldFile holder = HoldAFile();
   ASSERT_THAT(session().RefreshFileSys(), Succeeds());
   volume_ = VolumeNow(session(), volume_.id);

@@ -71,7 +71,7 @@ TEST_P(RemoveMirror, DeletesTheHalfOnTheDisk) {
   Checks("DMRP-1071", "DMRP-1076", "DMRP-1077", "DMRP-1079", "DMRP-1702", "DMRP-1703");
   for (const std::size_t index : {0U, 1U}) {
     SCOPED_TRACE(index);
-    const harness::DynamicLayout& found = Removed().at(index).on_disk;
+    const harness::DynamicLayout& found = GroupsAfter(Removed().at(index));
     ASSERT_THAT(found.groups, SizeIs(1));
     ASSERT_THAT(found.groups[0].volumes, SizeIs(1));
     const harness::DynamicVolume& left = found.groups[0].volumes[0];

@@ -30,14 +30,9 @@ class SplitMirrorTest : public VolumeDataTest {
     static const VolumeShape kMirror = ShapesOfEachLayout()[3];
     return kMirror;
   }
-  SplitMirrorRequest Ask(Session& session, const VOLUME_INFO& mirror, std::size_t index) {
-    const DISK_INFO_EX disk = DiskNow(session, index);
-    SplitMirrorRequest request;
-    request.volumeId = mirror.id;
-    request.volumeLastKnownState = mirror.lastKnownState;
-    request.diskId = disk.id;
-    request.diskLastKnownState = disk.lastKnownState;
-    return request;
+  // A request for the half on the bed's disk of that number.
+  SplitMirrorRequest Ask(Session& session, LdmObjectId mirror, std::size_t index) {
+    return SplitRequest(session, mirror, lab().DiskId(index));
   }
   static Outcome<SplitMirrorReply> Split(Session& session, const SplitMirrorRequest& request) {
     return session.Change<SplitMirrorReply>(session.interface(), "SplitMirror", request);
@@ -76,7 +71,7 @@ class SplitMirror : public SplitMirrorTest, public ::testing::WithParamInterface
     if (lab().bed().guest() != nullptr) WritePattern(session(), seen.mirror.id, kSeed);
     if (target().Can("images")) seen.guid = GroupsOnDisk().groups.at(0).volumes.at(0).guid;
     seen.mirror = VolumeNow(session(), seen.mirror.id);
-    SplitMirrorRequest request = Ask(session(), seen.mirror, half().disk);
+    SplitMirrorRequest request = Ask(session(), seen.mirror.id, half().disk);
     seen.disk = request.diskId;
     if (half().no_letter) {
       request.letter = *half().no_letter;
@@ -112,7 +107,7 @@ class SplitMirror : public SplitMirrorTest, public ::testing::WithParamInterface
 // record; nothing in the database says that the two belong together.
 TEST_P(SplitMirror, MakesTwoSimpleVolumesOnDisk) {
   Checks("DMRP-1087", "DMRP-1093", "DMRP-1096", "DMRP-1098", "DMRP-1704", "DMRP-1705");
-  const harness::DynamicLayout& found = Done().on_disk;
+  const harness::DynamicLayout& found = GroupsAfter(Done());
   EXPECT_THAT(found.problems, IsEmpty());
   ASSERT_THAT(found.groups, SizeIs(1));
   ASSERT_THAT(found.groups[0].volumes, SizeIs(2));
@@ -141,7 +136,7 @@ TEST_P(SplitMirror, LeavesTheDataInBoth) {
 // What is written to one of them later does not come to the other.
 TEST_P(SplitMirror, MakesThemIndependent) {
   Checks("DMRP-1096", "DMRP-1093");
-  if (lab().bed().guest() == nullptr) GTEST_SKIP() << "only the programs of a guest can do this";
+  GuestOrSkip();
   EXPECT_THAT(PatternProblems(Done().made, kSeed), IsEmpty());
   WritePattern(session(), Done().made, kSeed + 1);
   EXPECT_THAT(PatternProblems(Done().mirror.id, kSeed), IsEmpty());
@@ -269,7 +264,7 @@ TEST_P(SplitMirrorInUse, AsksForTheForcingCode) {
   mirror = VolumeNow(session(), mirror.id);
   const Observation before = ObserveAll(session(), false);
   for (const HRESULT in_value : {HRESULT{0}, LDM_E_OBJECT_STALED}) {
-    SplitMirrorRequest request = Ask(session(), mirror, 1);
+    SplitMirrorRequest request = Ask(session(), mirror.id, 1);
     request.tinfo.error = in_value;
     const auto refused = Split(session(), request);
     EXPECT_THAT(refused, FailsWith(LDM_E_VOLUME_IN_USE));
@@ -279,7 +274,7 @@ TEST_P(SplitMirrorInUse, AsksForTheForcingCode) {
   ASSERT_THAT(GroupsOnDisk().groups.at(0).volumes, SizeIs(1));
 
   Checks("DMRP-1094", "DMRP-1096");
-  SplitMirrorRequest request = Ask(session(), VolumeNow(session(), mirror.id), 1);
+  SplitMirrorRequest request = Ask(session(), mirror.id, 1);
   request.tinfo.error = LDM_E_VOLUME_IN_USE;
   const auto reply = Split(session(), request);
   ASSERT_THAT(reply, Succeeds());
@@ -328,7 +323,7 @@ TEST_P(SplitMirrorRefuses, Because) {
     return made;
   });
   const Observation before = ObserveAll(session);
-  SplitMirrorRequest request = Ask(session, VolumeNow(session, scene.mirror.id), 1);
+  SplitMirrorRequest request = Ask(session, scene.mirror.id, 1);
   const DRIVE_LETTER_INFO free = FreeLetter(session);
   request.letter = free.letter;
   request.letterLastKnownState = free.lastKnownState;
@@ -407,7 +402,7 @@ TEST_P(SplitMirrorWithALetterInUse, LeavesTheLetterToItsVolume) {
   const VOLUME_INFO mirror = Make(session, Mirror());
   const VOLUME_INFO simple = Make(session, ShapesOfEachLayout().front());
   const DRIVE_LETTER_INFO taken = GiveLetter(session, simple.id);
-  SplitMirrorRequest request = Ask(session, VolumeNow(session, mirror.id), 1);
+  SplitMirrorRequest request = Ask(session, mirror.id, 1);
   request.letter = taken.letter;
   request.letterLastKnownState = taken.lastKnownState;
   EXPECT_THAT(Split(session, request), Refused());
@@ -415,6 +410,51 @@ TEST_P(SplitMirrorWithALetterInUse, LeavesTheLetterToItsVolume) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Both, SplitMirrorWithALetterInUse, kBothRevisions, RevisionName());
+
+// A mirror whose second disk is away. A target may split it, or refuse: what it held is there either way, in
+// the volume with the half that is left, and a refusal leaves the mirror as it was.
+class SplitDegradedMirror : public SplitMirrorTest, public ::testing::WithParamInterface<Revision> {};
+
+TEST_P(SplitDegradedMirror, KeepsWhatTheHalfThatIsLeftHolds) {
+  Checks("DMRP-1093", "DMRP-1096", "DMRP-0041");
+  NeedsCapability("attach");
+  StartDynamic(3);
+  Session& session = SessionOf(GetParam());
+  const LdmObjectId mirror = Make(session, Mirror()).id;
+  WritePattern(session, mirror, kSeed);
+  PullDisk(session, 1, mirror, VOLUME_STATUS_FAILED_REDUNDANCY);
+  const LdmObjectId left = lab().DiskId(0);
+  LdmObjectId away = 0;
+  for (const REGION_INFO_EX& region : Need(session.View()).RegionsOfVolume(mirror)) {
+    if (region.diskId != left) away = region.diskId;
+  }
+  ASSERT_NE(away, 0) << "no missing disk holds the other half";
+  for (const LdmObjectId disk : {away, left}) {
+    SCOPED_TRACE(disk == away ? "the half that is away" : "the half that is left");
+    const Observation before = ObserveAll(session);
+    const auto reply = Split(session, SplitRequest(session, mirror, disk));
+    if (!reply.succeeded()) {
+      EXPECT_THAT(ObserveAll(session), Unchanged(before));
+      EXPECT_EQ(VolumeNow(session, mirror).status, VOLUME_STATUS_FAILED_REDUNDANCY);
+      EXPECT_THAT(PatternProblems(mirror, kSeed), IsEmpty());
+      continue;
+    }
+    const StorageView view = Need(session.View());
+    for (const VOLUME_INFO& volume : VolumesNow(session)) {
+      EXPECT_EQ(volume.layout, VOLUMELAYOUT_SIMPLE);
+      const std::vector<REGION_INFO_EX> members = view.RegionsOfVolume(volume.id);
+      ASSERT_THAT(members, SizeIs(1));
+      const bool whole = members.front().diskId == left;
+      EXPECT_EQ(volume.status, whole ? VOLUME_STATUS_HEALTHY : VOLUME_STATUS_FAILED) << ToText(volume);
+      if (!whole) continue;
+      EXPECT_THAT(PatternProblems(volume.id, kSeed), IsEmpty());
+    }
+    break;  // there is no mirror any more
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(One, SplitDegradedMirror, ::testing::Values(Revision::kIVolumeClient3),
+                         RevisionName());
 
 }  // namespace
 }  // namespace dmrp::suites

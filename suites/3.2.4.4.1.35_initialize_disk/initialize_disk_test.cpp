@@ -56,7 +56,7 @@ TEST_P(InitializeDisk, ConvertsTheDisk) {
            "DMRP-1719");
   }
   NeedsCapability("images");
-  const harness::DynamicLayout& found = Initialized().on_disk;
+  const harness::DynamicLayout& found = GroupsAfter(Initialized());
   EXPECT_THAT(found.problems, IsEmpty());
   ASSERT_THAT(found.groups, SizeIs(1));
   EXPECT_THAT(found.groups[0].disks, SizeIs(1));
@@ -99,7 +99,7 @@ TEST_P(InitializeDisk, ModifiesTheDiskObject) {
   EXPECT_GT(after.lastKnownState, before.lastKnownState);
   EXPECT_EQ(after.deviceType, static_cast<DWORD>(DEVICETYPE_VM));
   EXPECT_EQ(after.deviceState & (DEVICESTATE_NOSIG | DEVICESTATE_UNCLAIMED | DEVICESTATE_MISSING), 0U);
-  const harness::DynamicLayout& found = Initialized().on_disk;
+  const harness::DynamicLayout& found = GroupsAfter(Initialized());
   ASSERT_THAT(found.groups, SizeIs(1));
   EXPECT_EQ(harness::Text(after.dgName), found.groups[0].name);
   ASSERT_TRUE(after.dgid);
@@ -129,7 +129,7 @@ TEST_P(InitializeDisk, ReplacesTheRegionObjects) {
     EXPECT_THAT(told, Contains(Notifies(DMNOTIFY_REGION_INFO, LDMACTION_CREATED, region.id)));
     if (harness::IsFree(region)) free += region.length;
   }
-  const harness::DynamicLayout& found = Initialized().on_disk;
+  const harness::DynamicLayout& found = GroupsAfter(Initialized());
   ASSERT_THAT(found.groups, SizeIs(1));
   EXPECT_GT(free, 0);
   EXPECT_LE(free, static_cast<std::int64_t>(found.groups[0].disks.at(0).data_length));

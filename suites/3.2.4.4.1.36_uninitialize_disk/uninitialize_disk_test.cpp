@@ -48,7 +48,7 @@ TEST_P(UninitializeDisk, ConvertsTheDisk) {
   Checks("DMRP-1123", "DMRP-1128", "DMRP-1129", "DMRP-1131", "DMRP-1725", "DMRP-1726");
   NeedsCapability("images");
   const Uninitialization& seen = Uninitialized();
-  EXPECT_THAT(seen.on_disk.groups, IsEmpty());
+  EXPECT_THAT(GroupsAfter(seen).groups, IsEmpty());
   const harness::DiskLayout& layout = seen.table.value();
   EXPECT_THAT(layout.problems, IsEmpty());
   EXPECT_THAT(layout.partitions, IsEmpty());

@@ -64,15 +64,16 @@ class ImportDiskGroup : public ImportTest, public ::testing::WithParamInterface<
 TEST_P(ImportDiskGroup, MakesItThePrimaryGroup) {
   Checks("DMRP-1156", "DMRP-1157", "DMRP-1161", "DMRP-1729", "DMRP-1731");
   const auto& done = Done();
-  ASSERT_THAT(done.operation.on_disk.groups, SizeIs(1));
-  const harness::DynamicGroup& now = done.operation.on_disk.groups[0];
+  const harness::DynamicLayout& found = GroupsAfter(done.operation);
+  ASSERT_THAT(found.groups, SizeIs(1));
+  const harness::DynamicGroup& now = found.groups[0];
   EXPECT_EQ(now.guid, done.made.guid);
   EXPECT_EQ(now.name, done.made.name);
   EXPECT_TRUE(now.at_rest.value_or(false));
   EXPECT_THAT(now.disks, SizeIs(done.made.disks.size()));
   EXPECT_THAT(now.volumes, SizeIs(done.made.volumes.size()));
   for (const harness::DynamicVolume& volume : done.made.volumes) {
-    const harness::DynamicVolume* same = done.operation.on_disk.FindVolume(volume.guid);
+    const harness::DynamicVolume* same = found.FindVolume(volume.guid);
     ASSERT_NE(same, nullptr) << volume.name;
     EXPECT_EQ(same->type, volume.type);
     EXPECT_EQ(same->size, volume.size);
@@ -258,6 +259,7 @@ class ImportDiskGroupChecks : public ImportTest, public ::testing::WithParamInte
 };
 class ImportDiskGroupOfLateDisks : public ImportDiskGroupChecks {};
 class ImportDiskGroupAfterAPowerCut : public ImportDiskGroupChecks {};
+class ImportDiskGroupOfManyDisks : public ImportDiskGroupChecks {};
 
 // Disks that turn dynamic afterwards become members of the imported group.
 TEST_P(ImportDiskGroupChecks, NewDisksJoinIt) {
@@ -342,6 +344,37 @@ TEST_P(ImportDiskGroupAfterAPowerCut, EndsAnOpenTransaction) {
   EXPECT_THAT(BrokenInvariants({}, {.degraded = false, .complete = true, .data = true}), IsEmpty());
 }
 
+// Neither the disks of a group nor the members of a volume end at 32.
+TEST_P(ImportDiskGroupOfManyDisks, ShowsEachOfThem) {
+  Checks("DMRP-1161", "DMRP-1162", "DMRP-1168", "DMRP-1170");
+  constexpr std::size_t kDisks = 36;
+  constexpr std::size_t kMembers = 40;
+  const ForeignGroup group = GroupOfManyDisks(kDisks, kMembers);
+  StartWith(GroupRequests(group));
+  const harness::DynamicGroup made = CopyGroups().layout.groups.at(0);
+  ASSERT_THAT(made.disks, SizeIs(kDisks));
+  const std::uint64_t mark = session().sink().Count();
+  const auto reply = Call(session(), DiskNow(session()).dgid.value_or(Bytes()));
+  ASSERT_THAT(reply, Succeeds());
+  ASSERT_EQ(AwaitTask(session(), reply->tinfo, mark).status, REQ_COMPLETED);
+  const StorageView view = Need(session().View());
+  for (std::size_t i = 0; i < kDisks; ++i) {
+    ASSERT_NE(view.FindDisk(lab().DiskId(i)), nullptr) << i;
+    EXPECT_EQ(view.FindDisk(lab().DiskId(i))->deviceState, DWORD{DEVICESTATE_HEALTHY}) << i;
+  }
+  for (const harness::DynamicVolume& volume : made.volumes) {
+    const VOLUME_INFO* object = ObjectOf(view, volume);
+    ASSERT_NE(object, nullptr) << volume.name;
+    const std::size_t members = volume.type == harness::DynamicVolumeType::kSpanned ? kMembers : 2;
+    EXPECT_EQ(object->memberCount, members) << volume.name;
+    EXPECT_THAT(view.RegionsOfVolume(object->id), SizeIs(members)) << volume.name;
+    EXPECT_EQ(object->status, VOLUME_STATUS_HEALTHY) << volume.name;
+  }
+  EXPECT_THAT(DeviceProblems(session(), made.volumes), IsEmpty());
+  EXPECT_THAT(DataProblems(made.guid, made.volumes), IsEmpty());
+  EXPECT_THAT(BrokenInvariants({}, {.degraded = false, .complete = true, .data = true}), IsEmpty());
+}
+
 INSTANTIATE_TEST_SUITE_P(Both, ImportDiskGroupChecks, kBothRevisions, RevisionName());
 
 // Both revisions in a run of every row, otherwise the one.
@@ -351,6 +384,8 @@ std::vector<Revision> AtLeast(Revision one) {
 }
 
 INSTANTIATE_TEST_SUITE_P(One, ImportDiskGroupOfLateDisks,
+                         ::testing::ValuesIn(AtLeast(Revision::kIVolumeClient3)), RevisionName());
+INSTANTIATE_TEST_SUITE_P(One, ImportDiskGroupOfManyDisks,
                          ::testing::ValuesIn(AtLeast(Revision::kIVolumeClient3)), RevisionName());
 INSTANTIATE_TEST_SUITE_P(One, ImportDiskGroupAfterAPowerCut,
                          ::testing::ValuesIn(AtLeast(Revision::kIVolumeClient)), RevisionName());

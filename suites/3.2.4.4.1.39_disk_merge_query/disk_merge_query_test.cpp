@@ -27,7 +27,7 @@ using Case = std::tuple<Revision, MergeCase>;
 class DiskMergeQuery : public MergeTest, public ::testing::WithParamInterface<Case> {
  protected:
   void SetUp() override {
-    StartSharedWith("queried-" + std::string(merge().name), Disks(merge().group));
+    StartSharedWith("queried-" + std::string(merge().name), Disks(GroupRequests(merge().group)));
     group_ = Once([&] {
       MakeOurs(session());
       return ForeignNow();
@@ -154,7 +154,7 @@ TEST_P(DiskMergeQueryRefuses, Because) {
   const auto& [revision, wrong] = GetParam();
   Checks(wrong.id, "DMRP-1176", "DMRP-1183", "DMRP-1732");
   const MergeCase all = MergeCases().front();
-  StartSharedWith("queried-Complete", Disks(all.group));
+  StartSharedWith("queried-Complete", Disks(GroupRequests(all.group)));
   Session& session = SessionOf(revision);
   const auto& group = Once([&] {
     MakeOurs(session);

@@ -28,7 +28,7 @@ using Case = std::tuple<Revision, MergeCase>;
 
 class DiskMerge : public MergeTest, public ::testing::WithParamInterface<Case> {
  protected:
-  void SetUp() override { StartSharedWith(ScenarioKey(), Disks(merge().group)); }
+  void SetUp() override { StartSharedWith(ScenarioKey(), Disks(GroupRequests(merge().group))); }
   [[nodiscard]] Revision revision() const { return std::get<0>(GetParam()); }
   [[nodiscard]] const MergeCase& merge() const { return std::get<1>(GetParam()); }
   Session& session() { return SessionOf(revision()); }
@@ -60,7 +60,7 @@ class DiskMerge : public MergeTest, public ::testing::WithParamInterface<Case> {
   }
   // Our group on the disks: the one with disk 0.
   const harness::DynamicGroup& OurGroup() {
-    const auto& groups = Done().operation.on_disk.groups;
+    const auto& groups = GroupsAfter(Done().operation).groups;
     const auto found = std::ranges::find_if(
         groups, [](const harness::DynamicGroup& group) { return !group.name.starts_with("Foreign"); });
     [&] { ASSERT_NE(found, groups.end()); }();
@@ -267,7 +267,7 @@ TEST_P(DiskMergeRefuses, Because) {
   const auto& [revision, wrong] = GetParam();
   Checks(wrong.id, "DMRP-1201", "DMRP-1207", "DMRP-1736");
   const MergeCase all = MergeCases().front();
-  StartSharedWith("queried-Complete", Disks(all.group));
+  StartSharedWith("queried-Complete", Disks(GroupRequests(all.group)));
   Session& session = SessionOf(revision);
   const auto& group = Once([&] {
     MakeOurs(session);

@@ -33,15 +33,6 @@ class ReplaceColumnTest : public VolumeDataTest {
                                                   const ReplaceRaid5ColumnRequest& request) {
     return session.Change<ReplaceRaid5ColumnReply>(session.interface(), "ReplaceRaid5Column", request);
   }
-  ReplaceRaid5ColumnRequest Ask(Session& session, LdmObjectId volume, LdmObjectId disk) {
-    const StorageView view = Need(session.View());
-    ReplaceRaid5ColumnRequest request;
-    request.volumeId = volume;
-    request.volumeLastKnownState = view.FindVolume(volume)->lastKnownState;
-    request.newDiskId = disk;
-    request.diskLastKnownState = view.FindDisk(disk)->lastKnownState;
-    return request;
-  }
 };
 
 struct ReplaceOperation : WatchedDynamicOperation {
@@ -78,7 +69,7 @@ class ReplaceRaid5Column : public ReplaceColumnTest, public ::testing::WithParam
     // What is written now is in the columns that are left only.
     if (lab().bed().guest() != nullptr) WritePattern(session(), seen.volume, kSeed + 1);
     if (Returned()) ReturnDisk(session(), pulled);
-    const ReplaceRaid5ColumnRequest request = Ask(session(), seen.volume, seen.new_disk);
+    const ReplaceRaid5ColumnRequest request = ColumnRequest(session(), seen.volume, seen.new_disk);
     static_cast<WatchedDynamicOperation&>(seen) =
         Watch(session(), [&] { return Replace(session(), request); });
     for (const REGION_INFO_EX& region : seen.before.RegionsOfVolume(seen.volume)) {
@@ -106,7 +97,7 @@ class ReplaceRaid5Column : public ReplaceColumnTest, public ::testing::WithParam
 // When the reply comes the old column is off the record and one of its length lies on the disk given.
 TEST_P(ReplaceRaid5Column, MovesTheColumnOnDisk) {
   Checks("DMRP-1241", "DMRP-1242", "DMRP-1243", "DMRP-1245", "DMRP-1236", "DMRP-1742", "DMRP-1743");
-  const harness::DynamicLayout& found = Done().on_disk;
+  const harness::DynamicLayout& found = GroupsAfter(Done());
   ASSERT_THAT(found.groups, SizeIs(1));
   ASSERT_THAT(found.groups[0].volumes, SizeIs(1));
   const harness::DynamicVolume& volume = found.groups[0].volumes[0];
@@ -276,7 +267,7 @@ TEST_P(ReplaceRaid5ColumnRefuses, Because) {
     return made;
   });
   const Observation before = ObserveAll(session);
-  ReplaceRaid5ColumnRequest request = Ask(session, scene.raid5, lab().DiskId(3));
+  ReplaceRaid5ColumnRequest request = ColumnRequest(session, scene.raid5, lab().DiskId(3));
   wrong.spoil(request, before.view, scene);
   EXPECT_THAT(Replace(session, request), Refused());
   EXPECT_THAT(ObserveAll(session), Unchanged(before));
@@ -338,7 +329,7 @@ TEST_P(ReplaceRaid5ColumnOfAHealthyVolume, IsRefused) {
   const LdmObjectId volume = Make(session, Raid5()).id;
   const Observation before = ObserveAll(session);
   const std::uint64_t mark = session.sink().Count();
-  const auto reply = Replace(session, Ask(session, volume, lab().DiskId(3)));
+  const auto reply = Replace(session, ColumnRequest(session, volume, lab().DiskId(3)));
   ASSERT_THAT(reply, Refused());
   EXPECT_EQ(reply->tinfo.status, REQ_FAILED);
   EXPECT_EQ(reply->tinfo.error, reply->result);

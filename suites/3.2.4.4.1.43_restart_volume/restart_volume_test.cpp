@@ -107,7 +107,7 @@ TEST_P(RestartVolume, BringsTheVolumeOnline) {
 // What was written before the disks went is there, through the volume and on its members.
 TEST_P(RestartVolume, KeepsTheData) {
   Checks("DMRP-1260");
-  if (lab().bed().guest() == nullptr) GTEST_SKIP() << "only the programs of a guest can do this";
+  GuestOrSkip();
   EXPECT_THAT(Done().problems, IsEmpty());
   EXPECT_THAT(PatternProblems(Done().volume.id, Done().seed), IsEmpty());
   harness::AgentClient& agent = GuestOrSkip().agent();

@@ -149,9 +149,7 @@ TEST_P(Settings, HaveNoPartitionNumbersAtFirst) {
 TEST_P(Settings, ReportAndDeleteTheRegistrysPartitionNumbers) {
   Checks("DMRP-1347", "DMRP-1348", "DMRP-1349", "DMRP-1352", "DMRP-1353", third() ? "DMRP-1811" : "DMRP-1347",
          third() ? "DMRP-1813" : "DMRP-1352");
-  if (lab().bed().guest() == nullptr) {
-    GTEST_SKIP() << "nobody can write the registry of the target's machine";
-  }
+  GuestOrSkip();
   // So that there is a hive.
   ASSERT_THAT(Set(session(), true), Succeeds());
   Need(WritePartitionNumbers(lab(), 3, 1));

@@ -120,9 +120,7 @@ class LetterEvents : public ConformanceTest {
     NeedsCapability("execute");
     NeedsCapability("uevents");
     StartWith({{kBlank.Spec(), Table("label: dos\nstart=2048, size=65536, type=7\n")}});
-    if (lab().bed().guest() == nullptr) {
-      GTEST_SKIP() << "no other program can be run in the target";
-    }
+    GuestOrSkip();
     first_ = &SessionOf(Revision::kIVolumeClient);
     third_ = &SessionOf(Revision::kIVolumeClient3);
     node_ = "/dev/" + lab().bed().guest()->disks().at(0).guest_device + "1";

@@ -28,7 +28,17 @@ void ConformanceTest::NeedsCapability(std::string_view name) {
   }
 }
 
-void ConformanceTest::TearDown() {
+harness::Guest& ConformanceTest::GuestOrSkip() {
+  harness::Guest* guest = lab().bed().guest();
+  if (guest == nullptr) {
+    [&] { GTEST_SKIP() << "only programs in the target's machine can do this"; }();
+  }
+  return *guest;
+}
+
+void ConformanceTest::TearDown() { EndLab(); }
+
+void ConformanceTest::EndLab() {
   if (!lab_) {
     return;
   }
@@ -48,6 +58,7 @@ void ConformanceTest::TearDown() {
     Run::Current().Keep(shared_key_, std::move(lab_));
   }
   lab_.reset();
+  shared_key_.clear();
 }
 
 void ConformanceTest::Start(const std::vector<DiskKind>& kinds) {
@@ -59,6 +70,7 @@ void ConformanceTest::Start(const std::vector<DiskKind>& kinds) {
 }
 
 void ConformanceTest::StartWith(std::vector<BedDiskRequest> disks, LabOptions options) {
+  EndLab();
   Run::Current().DropShared();
   lab_ = Need(Lab::Start(Run::Current(), std::move(disks), std::move(options)));
 }

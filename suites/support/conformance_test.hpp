@@ -50,8 +50,11 @@ class ConformanceTest : public ::testing::Test {
   }
   /// Ends the test as not exercised when the target lacks something.
   void NeedsCapability(std::string_view name);
+  /// The bundled target's machine, where tests can run programs; the test ends as not exercised without one.
+  harness::Guest& GuestOrSkip();
 
-  /// Starts the target with disks of these kinds.
+  /// Starts the target with disks of these kinds. A target that the test had started before is ended, and its
+  /// monitor's findings count.
   void Start(const std::vector<DiskKind>& kinds);
   void StartWith(std::vector<BedDiskRequest> disks, LabOptions options = {});
   /// The same, but takes a lab over that an earlier test of this key left unchanged, and leaves it to the
@@ -94,6 +97,7 @@ class ConformanceTest : public ::testing::Test {
 
  private:
   [[noreturn]] void EndUndecided(const Error& error);
+  void EndLab();
   void NoteOnce();
 
   std::shared_ptr<Lab> lab_;

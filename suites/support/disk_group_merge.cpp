@@ -49,11 +49,10 @@ std::vector<MergedVolume> Predict(const harness::DynamicGroup& group, const Merg
   return predicted;
 }
 
-std::vector<BedDiskRequest> MergeTest::Disks(const ForeignGroup& group) {
-  std::vector<BedDiskRequest> disks = GroupRequests(group);
-  disks.insert(disks.begin(), {{harness::ParseDiskSpec("size=48M").value(), {}},
-                               {harness::ParseDiskSpec("size=56M").value(), {}}});
-  return disks;
+std::vector<BedDiskRequest> MergeTest::Disks(std::vector<BedDiskRequest> foreign) {
+  foreign.insert(foreign.begin(), {{harness::ParseDiskSpec("size=48M").value(), {}},
+                                   {harness::ParseDiskSpec("size=56M").value(), {}}});
+  return foreign;
 }
 
 VOLUME_INFO MergeTest::MakeOurs(Session& session) {

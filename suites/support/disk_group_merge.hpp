@@ -43,7 +43,7 @@ class MergeTest : public ForeignGroupTest {
   static constexpr std::size_t kOwn = 0;
   static constexpr std::size_t kBasic = 1;
   static constexpr std::size_t kForeign = 2;
-  static std::vector<BedDiskRequest> Disks(const ForeignGroup& group);
+  static std::vector<BedDiskRequest> Disks(std::vector<BedDiskRequest> foreign);
   /// Makes our group, with a volume of 7 MiB that has the letter S.
   VOLUME_INFO MakeOurs(Session& session);
 

@@ -140,6 +140,38 @@ CreateVolumeRequest DynamicTest::RequestFor(Session& session, const VolumeShape&
   return request;
 }
 
+AddMirrorRequest DynamicTest::MirrorRequest(Session& session, LdmObjectId volume, std::size_t index) {
+  const VOLUME_INFO now = VolumeNow(session, volume);
+  const DISK_INFO_EX disk = DiskNow(session, index);
+  AddMirrorRequest request;
+  request.volumeId = volume;
+  request.volumeLastKnownState = now.lastKnownState;
+  request.diskSpec.diskId = disk.id;
+  request.diskSpec.length = now.length;
+  request.diskSpec.lastKnownState = disk.lastKnownState;
+  return request;
+}
+
+SplitMirrorRequest DynamicTest::SplitRequest(Session& session, LdmObjectId mirror, LdmObjectId disk) {
+  const StorageView view = Need(session.View());
+  SplitMirrorRequest request;
+  request.volumeId = mirror;
+  request.volumeLastKnownState = view.FindVolume(mirror)->lastKnownState;
+  request.diskId = disk;
+  request.diskLastKnownState = view.FindDisk(disk)->lastKnownState;
+  return request;
+}
+
+ReplaceRaid5ColumnRequest DynamicTest::ColumnRequest(Session& session, LdmObjectId volume, LdmObjectId disk) {
+  const StorageView view = Need(session.View());
+  ReplaceRaid5ColumnRequest request;
+  request.volumeId = volume;
+  request.volumeLastKnownState = view.FindVolume(volume)->lastKnownState;
+  request.newDiskId = disk;
+  request.diskLastKnownState = view.FindDisk(disk)->lastKnownState;
+  return request;
+}
+
 VOLUME_INFO DynamicTest::Make(Session& session, const VolumeShape& shape) {
   const std::uint64_t mark = session.sink().Count();
   const auto reply = CreateVolume(session, RequestFor(session, shape));
@@ -194,6 +226,11 @@ std::vector<harness::DynamicImage> DynamicTest::CopyImages(const std::vector<std
     if (asked) images.push_back({path, disk->spec.logical_sector});
   }
   return images;
+}
+
+const harness::DynamicLayout& DynamicTest::GroupsAfter(const WatchedDynamicOperation& operation) {
+  NeedsCapability("images");
+  return operation.on_disk;
 }
 
 harness::DynamicLayout DynamicTest::GroupsOnDisk(const std::vector<std::size_t>& disks) {

@@ -70,8 +70,14 @@ class DynamicTest : public ConformanceTest {
     return seen;
   }
 
-  /// The request for a volume of that shape, with the disks' current states.
+  /// Requests with the current states of the objects that they name. For a volume of that shape;
   CreateVolumeRequest RequestFor(Session& session, const VolumeShape& shape);
+  /// for a copy of all of a volume on the bed's disk of that number;
+  AddMirrorRequest MirrorRequest(Session& session, LdmObjectId volume, std::size_t index);
+  /// for the half of a mirror on a disk to become a volume of its own, without a letter;
+  SplitMirrorRequest SplitRequest(Session& session, LdmObjectId mirror, LdmObjectId disk);
+  /// for the column that a RAID-5 volume lacks, on a disk.
+  ReplaceRaid5ColumnRequest ColumnRequest(Session& session, LdmObjectId volume, LdmObjectId disk);
   /// Makes the volume and waits until it is healthy, or ends the test as undecided.
   VOLUME_INFO Make(Session& session, const VolumeShape& shape);
   /// Waits until the volume is told to be healthy, in a notification after `mark`; undecided when it is not.
@@ -80,6 +86,9 @@ class DynamicTest : public ConformanceTest {
   /// The volume as enumerated; a value with id 0 when it is not listed.
   VOLUME_INFO VolumeNow(Session& session, LdmObjectId id);
 
+  /// The groups that an operation left on the disks; the test ends as not exercised where the target shows no
+  /// images.
+  const harness::DynamicLayout& GroupsAfter(const WatchedDynamicOperation& operation);
   /// What independent readers find on copies of those of the bed's disks (all, if empty) that are dynamic;
   /// undecided when they disagree.
   harness::DynamicLayout GroupsOnDisk(const std::vector<std::size_t>& disks = {});

@@ -60,12 +60,25 @@ constexpr std::string_view kStaleMirror = R"({"name": "ForeignStal-Dg0", "seed":
 
 }  // namespace
 
-const ForeignGroup kForeignComplete{"Complete", kAllLayouts};
-const ForeignGroup kForeignIncomplete{"Incomplete", kAllLayouts, {3}};
-const ForeignGroup kForeignMixed{"MixedSectors", kMixedSectors};
-const ForeignGroup kForeignStale{"Stale", kStaleMirror};
-const ForeignGroup kForeignOpen{"OpenTransaction", kOpenTransaction};
-const ForeignGroup kForeign2003{"OfServer2003", kOldFormat};
+const ForeignGroup kForeignComplete{"Complete", std::string(kAllLayouts)};
+const ForeignGroup kForeignIncomplete{"Incomplete", std::string(kAllLayouts), {3}};
+const ForeignGroup kForeignMixed{"MixedSectors", std::string(kMixedSectors)};
+const ForeignGroup kForeignStale{"Stale", std::string(kStaleMirror)};
+const ForeignGroup kForeignOpen{"OpenTransaction", std::string(kOpenTransaction)};
+const ForeignGroup kForeign2003{"OfServer2003", std::string(kOldFormat)};
+
+ForeignGroup GroupOfManyDisks(std::size_t disks, std::size_t members) {
+  nlohmann::json description{{"name", "ForeignMany-Dg0"}, {"seed", 206}};
+  for (std::size_t i = 0; i < disks; ++i) description["disks"].push_back({{"size", "12M"}});
+  const auto disk = [](std::size_t number) { return fmt::format("Disk{}", number); };
+  nlohmann::json spanned{{"kind", "spanned"}};
+  for (std::size_t i = 0; i < members; ++i) {
+    spanned["extents"].push_back({{"disk", disk(1 + i % disks)}, {"size", "1M"}});
+  }
+  description["volumes"] = {spanned,
+                            {{"kind", "mirror"}, {"size", "5M"}, {"disks", {disk(disks - 1), disk(disks)}}}};
+  return {"ManyDisks", description.dump()};
+}
 
 namespace {
 
@@ -171,7 +184,7 @@ char LetterOf(const harness::DynamicVolume& volume) {
 }
 
 std::vector<BedDiskRequest> GroupRequests(const ForeignGroup& group) {
-  const auto images = std::make_shared<Images>(std::string(group.description));
+  const auto images = std::make_shared<Images>(group.description);
   const std::size_t count = nlohmann::json::parse(group.description).at("disks").size();
   std::vector<BedDiskRequest> requests;
   for (std::size_t i = 0; i < count; ++i) {
@@ -181,7 +194,7 @@ std::vector<BedDiskRequest> GroupRequests(const ForeignGroup& group) {
 }
 
 BedDiskRequest GroupDisk(const ForeignGroup& group, std::size_t index) {
-  return Request(group, index, std::make_shared<Images>(std::string(group.description)));
+  return Request(group, index, std::make_shared<Images>(group.description));
 }
 
 bool LacksMember(const harness::DynamicGroup& group, const harness::DynamicVolume& volume) {

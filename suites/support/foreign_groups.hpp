@@ -22,7 +22,7 @@ namespace dmrp::suites {
 /// A group, and which of its disks the target gets.
 struct ForeignGroup {
   std::string_view name;         ///< part of test names
-  std::string_view description;  ///< of its disks and volumes, JSON as harness/disks/ldm_image.py takes it
+  std::string description;       ///< of its disks and volumes, JSON as harness/disks/ldm_image.py takes it
   std::set<std::size_t> away{};  ///< indices of disks that are made but not attached
 
   friend void PrintTo(const ForeignGroup& group, std::ostream* out) { *out << group.name; }
@@ -40,6 +40,10 @@ extern const ForeignGroup kForeignStale;
 extern const ForeignGroup kForeignOpen;
 /// In the format of Windows Server 2003.
 extern const ForeignGroup kForeign2003;
+
+/// That many MBR disks with a spanned volume of that many members, which takes the disks in turn, and a
+/// mirror on the last two.
+ForeignGroup GroupOfManyDisks(std::size_t disks, std::size_t members);
 
 /// Requests for its disks, in their order, without those that are away. Each volume holds a pattern that its
 /// GUID tells; those with a letter have a FAT file system in front of it.

@@ -191,14 +191,6 @@ FileSystemOnDisk FormatTest::OnDisk(const REGION_INFO_EX& region, std::size_t di
   return OnDisk(std::vector<REGION_INFO_EX>{region}, disk).front();
 }
 
-harness::Guest& FormatTest::GuestOrSkip() {
-  harness::Guest* guest = lab().bed().guest();
-  if (guest == nullptr) {
-    [&] { GTEST_SKIP() << "only the programs of a guest can do this"; }();
-  }
-  return *guest;
-}
-
 std::string FormatTest::DeviceOf(const REGION_INFO_EX& region, std::size_t disk) {
   const std::string& id = lab().bed().disks().at(disk).id;
   for (const harness::AttachedDisk& attached : GuestOrSkip().disks()) {

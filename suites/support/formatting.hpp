@@ -75,8 +75,6 @@ class FormatTest : public ConformanceTest {
   /// The same for several regions of one disk at one moment.
   std::vector<FileSystemOnDisk> OnDisk(const std::vector<REGION_INFO_EX>& regions, std::size_t disk = 0);
 
-  /// The bundled target's machine; the test is skipped without one.
-  harness::Guest& GuestOrSkip();
   /// The guest's name of a region's device: "/dev/sda1".
   std::string DeviceOf(const REGION_INFO_EX& region, std::size_t disk = 0);
   /// Octets that the guest has read from and written to the bed's disk so far.

@@ -22,6 +22,15 @@ namespace {
 
 constexpr int kUsageError = 254;
 constexpr int kInternalError = 255;
+constexpr const char* kHelp =
+    "dmrp_conformance: judges a server by the rules of the Disk Management Remote Protocol.\n"
+    "ci/certify runs it, in several processes, and makes the report of what it records.\n\n"
+    "Environment:\n"
+    "  DMRP_TARGET=FILE       the target file of the server to judge; without it, the bundled server\n"
+    "  DMRP_RUN_DIR=FOLDER    takes the record of the run, captures and images of failed tests\n"
+    "  DMRP_FULL=1            take every row and every pair of the tests' tables\n\n"
+    "Exit status: 0 all tests passed, 1 some failed, 254 usage, 255 no guest can be started.\n\n"
+    "Options are GoogleTest's:\n\n";
 
 nlohmann::json TargetJson(const dmrp::harness::Target& target) {
   nlohmann::json failures = nlohmann::json::array();
@@ -64,7 +73,11 @@ int main(int argc, char** argv) {
     }
   }
   ::testing::InitGoogleMock(&argc, argv);
-  if (argc > 1 && std::string_view(argv[1]) != "--help") {
+  if (argc > 1 && std::string_view(argv[1]) == "--help") {
+    fmt::print("{}", kHelp);
+    return RUN_ALL_TESTS();  // prints GoogleTest's options
+  }
+  if (argc > 1) {
     fmt::print(stderr, "dmrp_conformance: {} is no option of GoogleTest; --help lists them\n", argv[1]);
     return kUsageError;
   }

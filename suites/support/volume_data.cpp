@@ -19,14 +19,6 @@ constexpr std::chrono::seconds kLongestChange{120};
 
 }  // namespace
 
-harness::Guest& VolumeDataTest::GuestOrSkip() {
-  harness::Guest* guest = lab().bed().guest();
-  if (guest == nullptr) {
-    [&] { GTEST_SKIP() << "only the programs of a guest can do this"; }();
-  }
-  return *guest;
-}
-
 std::string VolumeDataTest::DeviceOf(LdmObjectId volume) {
   GetVolumeDeviceNameRequest request;
   request._volumeId = volume;

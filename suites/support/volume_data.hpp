@@ -27,8 +27,6 @@ class VolumeDataTest : public DynamicTest {
   static constexpr std::uint64_t kFirstBlock = MiB(4) / harness::VolumePattern::kBlock;
   static constexpr std::uint64_t kBlocks = MiB(1) / harness::VolumePattern::kBlock;
 
-  /// The bundled target's machine; the test is skipped without one.
-  harness::Guest& GuestOrSkip();
   /// The path of a volume's device in the machine.
   std::string DeviceOf(LdmObjectId volume);
 

@@ -26,9 +26,7 @@ void VolumeInUseTest::StartWithFileSystems() {
   StartSharedWith("file-systems-in-use",
                   {{kBlank.Spec(), Volumes(std::string(kTable), {{2048 * 512, 16384 * 512, "mkfs.fat"},
                                                                  {57344 * 512, 16384 * 512, "mkfs.fat"}})}});
-  if (lab().bed().guest() == nullptr) {
-    GTEST_SKIP() << "needs a machine in which a program can use a volume";
-  }
+  GuestOrSkip();
   LettersAreOurs();
 }
 
