@@ -124,7 +124,7 @@ class WindowsGroup : public MergeTest, public ::testing::WithParamInterface<Revi
       EXPECT_THAT(Need(Differing(*found, *volume, Before(), original)), IsEmpty()) << original.name;
     }
   }
-  // Every volume of Windows is healthy, and has its letter and its NTFS with the label that Windows gave.
+  // Every volume of Windows is healthy, and has its letter and its NTFS.
   void ExpectOnline() {
     const StorageView view = Need(session().View());
     for (const harness::DynamicVolume& original : Before().volumes) {
@@ -151,7 +151,7 @@ class WindowsGroup : public MergeTest, public ::testing::WithParamInterface<Revi
 };
 
 TEST_P(WindowsGroup, IsImportedMirroredSplitAndMerged) {
-  // Another machine's disks, and a blank one: no disk of Windows has room for a copy.
+  // A blank disk comes along: none of Windows has room for a copy.
   std::vector<BedDiskRequest> disks = Requests();
   const std::size_t blank = disks.size();
   disks.push_back({harness::ParseDiskSpec("size=64M").value(), {}});
