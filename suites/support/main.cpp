@@ -29,8 +29,7 @@ constexpr const char* kHelp =
     "  DMRP_TARGET=FILE       the target file of the server to judge; without it, the bundled server\n"
     "  DMRP_RUN_DIR=FOLDER    takes the record of the run, captures and images of failed tests\n"
     "  DMRP_FULL=1            take every row and every pair of the tests' tables\n\n"
-    "Exit status: 0 all tests passed, 1 some failed, 254 usage, 255 no guest can be started.\n\n"
-    "Options are GoogleTest's:\n\n";
+    "Exit status: 0 all tests passed, 1 some failed, 254 usage, 255 no guest can be started.\n";
 
 nlohmann::json TargetJson(const dmrp::harness::Target& target) {
   nlohmann::json failures = nlohmann::json::array();
@@ -74,8 +73,8 @@ int main(int argc, char** argv) {
   }
   ::testing::InitGoogleMock(&argc, argv);
   if (argc > 1 && std::string_view(argv[1]) == "--help") {
-    fmt::print("{}", kHelp);
-    return RUN_ALL_TESTS();  // prints GoogleTest's options
+    fmt::print("\n{}", kHelp);  // GoogleTest has listed its options
+    return 0;
   }
   if (argc > 1) {
     fmt::print(stderr, "dmrp_conformance: {} is no option of GoogleTest; --help lists them\n", argv[1]);
