@@ -112,7 +112,7 @@ class Server::Impl : public std::enable_shared_from_this<Impl> {
   WorkerPool workers_;
 
   mutable std::mutex mutex_;
-  std::condition_variable emptied_;
+  std::condition_variable emptied_;  ///< of connections or listeners
   bool stopping_ = false;
   bool stopped_ = false;
   std::unordered_map<SyntaxId, Interface> interfaces_;
@@ -455,12 +455,15 @@ Result<void> Server::Impl::Stop(milliseconds timeout) {
       return {};
     }
     stopping_ = true;
-    listeners.swap(listeners_);
+    listeners = listeners_;
   }
   for (const auto& listener : listeners) {
-    asio::post(listener->strand, [listener] {
+    asio::post(listener->strand, [self = shared_from_this(), listener] {
       boost::system::error_code ignored;
       listener->acceptor.close(ignored);
+      const std::lock_guard lock(self->mutex_);
+      std::erase(self->listeners_, listener);
+      self->emptied_.notify_all();
     });
   }
   for (const auto& connection : Connections()) {
@@ -472,7 +475,7 @@ Result<void> Server::Impl::Stop(milliseconds timeout) {
   }
   {
     std::unique_lock lock(mutex_);
-    emptied_.wait(lock, [this] { return connections_.empty(); });
+    emptied_.wait(lock, [this] { return connections_.empty() && listeners_.empty(); });
     stopped_ = true;
     interfaces_.clear();
     resolver_ = nullptr;

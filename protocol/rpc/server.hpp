@@ -151,10 +151,10 @@ class Server {
   /// Opens a port (0: any free one) on a numeric address. Answers what was bound.
   Result<Endpoint> Listen(const Endpoint& endpoint);
 
-  /// Closes the listeners and waits for calls to end; calls that are still running at the deadline see their
-  /// stop token set and their connection closed, and are then waited for: handlers must heed the token.
-  /// kTimeout tells that some had to be cut off. Idempotent. Not from a handler or an I/O thread, which it
-  /// waits for.
+  /// Closes the listeners and waits for calls to end: no port is open when it returns. Calls that are still
+  /// running at the deadline see their stop token set and their connection closed, and are then waited for:
+  /// handlers must heed the token. kTimeout tells that some had to be cut off. Idempotent. Not from a handler
+  /// or an I/O thread, which it waits for.
   Result<void> Stop(std::chrono::milliseconds timeout);
 
   /// Closes a connection at once.
