@@ -34,20 +34,24 @@ auto ReadTomlRows(const std::filesystem::path& file, const std::string& name, Re
   if (table == nullptr) {
     return Fail(ErrorKind::kMalformed, fmt::format("{}: no table [{}]", file.string(), name));
   }
-  std::vector<std::pair<std::uint32_t, Row>> found;
+  struct Found {
+    std::pair<std::uint32_t, std::uint32_t> place;  // line and column
+    Row row;
+  };
+  std::vector<Found> found;
   for (const auto& [key, node] : *table) {
     auto row = read(std::string(key.str()), node);
     if (!row) {
       return Fail(row.error().kind,
                   fmt::format("{}: [{}] {}: {}", file.string(), name, key.str(), row.error().message));
     }
-    found.emplace_back(node.source().begin.line, *std::move(row));
+    const toml::source_position& place = node.source().begin;
+    found.push_back({{place.line, place.column}, *std::move(row)});
   }
   // toml++ keeps its tables by key.
-  std::stable_sort(found.begin(), found.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::ranges::sort(found, {}, &Found::place);
   std::vector<Row> rows;
-  for (auto& [line, row] : found) rows.push_back(std::move(row));
+  for (auto& each : found) rows.push_back(std::move(each.row));
   return rows;
 }
 

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <string>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <nettle/sha2.h>
@@ -10,7 +11,7 @@
 namespace dmrp::harness {
 
 /// The SHA-256 of a text, in hexadecimal digits.
-inline std::string Sha256(const std::string& text) {
+inline std::string Sha256(std::string_view text) {
   sha256_ctx context;
   sha256_init(&context);
   sha256_update(&context, text.size(), reinterpret_cast<const std::uint8_t*>(text.data()));

@@ -6,7 +6,7 @@
 //
 // The readers share no code with the server: libldm by its program ldmtool, and the harness's own reading
 // of the format, ldm_layout.py, which alone knows 4096-octet sectors, states and stale members. The kernel's
-// reader is in kernel_partitions.hpp; libguestfs reads with guestfs_batch.py --dynamic.
+// reader is in guest_volumes.hpp, libguestfs's in guestfs_reader.hpp.
 #pragma once
 
 #include "protocol/base/error.hpp"

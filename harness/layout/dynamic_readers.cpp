@@ -1,6 +1,7 @@
 // The programs behind ReadDynamicLayout, CheckLdmInvariants and TestDiskWarnings.
 #include "harness/layout/dynamic_layout.hpp"
 #include "harness/layout/reader_internal.hpp"
+#include "harness/layout/script_reader.hpp"
 
 #include <algorithm>
 #include <map>
@@ -11,10 +12,14 @@
 namespace dmrp::harness {
 namespace {
 
+using internal::Document;
+using internal::kProgramDeadline;
+using internal::NotUnderstood;
+using internal::RunScript;
+using internal::VolumeTypeOf;
 using nlohmann::json;
 
 constexpr std::uint64_t kBlock = 512;  // what libldm counts in
-constexpr auto kDeadline = std::chrono::minutes(2);
 
 std::vector<std::string> Lines(std::string_view text) {
   std::vector<std::string> lines;
@@ -25,55 +30,6 @@ std::vector<std::string> Lines(std::string_view text) {
   }
   return lines;
 }
-
-tl::unexpected<Error> NotUnderstood(std::string_view program, std::string_view what) {
-  return Fail(ErrorKind::kMalformed, fmt::format("{} says \"{}\"", program, what.substr(0, 200)));
-}
-
-/// Members of a JSON document, with an error kept for the end instead of an exception.
-class Document {
- public:
-  explicit Document(const json& value) : value_(value) {}
-
-  template <typename T>
-  T Get(const char* name) {
-    const auto found = value_.find(name);
-    if (found != value_.end()) {
-      if constexpr (std::is_same_v<T, std::string>) {
-        if (found->is_string()) return found->template get<std::string>();
-      } else if constexpr (std::is_same_v<T, bool>) {
-        if (found->is_boolean()) return found->template get<bool>();
-      } else {
-        if (found->is_number_unsigned()) return found->template get<T>();
-      }
-    }
-    good_ = false;
-    return T{};
-  }
-  template <typename T>
-  std::optional<T> Find(const char* name) {
-    const auto found = value_.find(name);
-    if (found == value_.end() || found->is_null()) return std::nullopt;
-    return Get<T>(name);
-  }
-  Guid GetGuid(const char* name) {
-    const auto guid = Guid::Parse(Get<std::string>(name));
-    good_ = good_ && guid.has_value();
-    return guid.value_or(Guid{});
-  }
-  std::vector<json> List(const char* name) {
-    const auto found = value_.find(name);
-    if (found != value_.end() && found->is_array()) return found->get<std::vector<json>>();
-    good_ = false;
-    return {};
-  }
-  void Require(bool condition) { good_ = good_ && condition; }
-  [[nodiscard]] bool good() const { return good_; }
-
- private:
-  const json& value_;
-  bool good_ = true;
-};
 
 // ---- libldm ----
 
@@ -107,7 +63,7 @@ class Ldmtool {
   Result<std::vector<json>> Ask(const std::vector<std::string>& commands) {
     std::vector<std::string> argv{"sh", "-c", "printf '%s\\n' \"$@\" | ldmtool", "ldmtool", scan_};
     argv.insert(argv.end(), commands.begin(), commands.end());
-    auto output = internal::RunProgram(argv, kDeadline);
+    auto output = internal::RunProgram(argv, kProgramDeadline);
     if (!output) return tl::unexpected(output.error());
     if (output->exit_status != 0) return NotUnderstood("ldmtool", output->err);
     Note(output->err);
@@ -151,16 +107,6 @@ class Ldmtool {
   std::string scan_;
 };
 
-Result<DynamicVolumeType> TypeOf(const std::string& name) {
-  for (const DynamicVolumeType type :
-       {DynamicVolumeType::kSimple, DynamicVolumeType::kSpanned, DynamicVolumeType::kStriped,
-        DynamicVolumeType::kMirrored, DynamicVolumeType::kRaid5}) {
-    if (DynamicVolumeTypeName(type) == name) return type;
-  }
-  if (name == "RAID5") return DynamicVolumeType::kRaid5;
-  return NotUnderstood("a reader of volumes", name);
-}
-
 struct LdmtoolVolume {
   DynamicVolume volume;
   std::vector<std::string> partitions;
@@ -175,7 +121,7 @@ Result<LdmtoolVolume> ParseLdmtoolVolume(const json& answer) {
   parsed.volume.size = document.Get<std::uint64_t>("size") * kBlock;
   parsed.volume.hint = document.Find<std::string>("hint");
   parsed.chunk = document.Get<std::uint64_t>("chunk-size") * kBlock;
-  auto type = TypeOf(document.Get<std::string>("type"));
+  auto type = VolumeTypeOf(document.Get<std::string>("type"));
   if (!type) return tl::unexpected(type.error());
   parsed.volume.type = *type;
   for (const json& partition : document.List("partitions")) {
@@ -302,23 +248,6 @@ Result<DynamicLayout> ReadWithLibldm(const std::vector<DynamicImage>& images) {
 
 // ---- ldm_layout.py ----
 
-Result<json> RunScript(const char* name, const std::vector<std::string>& arguments, bool findings = false) {
-  std::vector<std::string> argv{"/usr/bin/python3", "-B", std::string(DMRP_LAYOUT_DIRECTORY "/") + name};
-  argv.insert(argv.end(), arguments.begin(), arguments.end());
-  auto output = internal::RunProgram(argv, kDeadline);
-  if (!output) return tl::unexpected(output.error());
-  if (output->exit_status != 0 && !(findings && output->exit_status == 1)) {
-    return Fail(ErrorKind::kSystem,
-                fmt::format("{} ended with {}: {}", name, output->exit_status, output->err));
-  }
-  auto document = json::parse(output->out, nullptr, false);
-  if (document.is_discarded()) {
-    return Fail(ErrorKind::kMalformed,
-                fmt::format("{}: {}{}", name, output->out.substr(0, 200), output->err));
-  }
-  return document;
-}
-
 std::vector<std::string> Arguments(const std::vector<DynamicImage>& images) {
   std::vector<std::string> arguments;
   for (const DynamicImage& image : images) {
@@ -346,7 +275,7 @@ DynamicVolume ParseVolume(Document& parent, const json& value) {
   DynamicVolume volume;
   volume.name = document.Get<std::string>("name");
   volume.guid = document.GetGuid("guid");
-  const auto type = TypeOf(document.Get<std::string>("type"));
+  const auto type = VolumeTypeOf(document.Get<std::string>("type"));
   document.Require(type.has_value());
   volume.type = type.value_or(DynamicVolumeType::kSimple);
   volume.size = document.Get<std::uint64_t>("size");
@@ -454,7 +383,7 @@ Result<std::vector<LdmFinding>> CheckLdmInvariants(const std::vector<DynamicImag
 }
 
 Result<std::vector<std::string>> TestDiskWarnings(const std::filesystem::path& image) {
-  auto output = internal::RunProgram({"testdisk", "/list", image.string()}, kDeadline);
+  auto output = internal::RunProgram({"testdisk", "/list", image.string()}, kProgramDeadline);
   if (!output) return tl::unexpected(output.error());
   const std::vector<std::string> lines = Lines(output->out);
   auto line = std::ranges::find_if(

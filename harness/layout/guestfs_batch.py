@@ -8,7 +8,7 @@ collected as snapshots and judged here together. Images are attached read-only; 
 them. FORMAT is raw (the default) or qcow2. Drives have sectors of 512 bytes.
 
 Output: {"images": [{"path", "style": "none"|"MBR"|"GPT", "partitions": [{"number", "start", "length", "type",
-"active"|"guid"..., "file_system": {"type", "label", "uuid"}}]}], "seconds": {...}}
+"active"|"guid"..., "file_system": {"type", "label"}}]}], "seconds": {...}}
 With --dynamic also "ldm": {"volumes": [{"group", "volume", "type", "hint", "size", "partitions", "sha256", "file_system"}],
 "partitions": [...], "kernel": {IMAGE: [{"number", "start", "length"}]}}: the dynamic volumes of all the images together
 as libldm and device-mapper put them together, with the digest of their octets, and the subdisks that the kernel's own
@@ -41,6 +41,10 @@ class Appliance:
         self._scratch = tempfile.TemporaryDirectory(prefix="dmrp-guestfs-")
         self.handle = guestfs.GuestFS(python_return_dict=True)
         self.handle.set_tmpdir(self._scratch.name)
+        # libguestfs refuses a folder that another user made, as /var/tmp/.guestfs-0 is to a root of a user namespace.
+        cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "dmrp"
+        cache.mkdir(parents=True, exist_ok=True)
+        self.handle.set_cachedir(str(cache))
         self.handle.set_trace(int(verbose))
         self.handle.set_network(False)
         for path, image_format in drives:
@@ -64,10 +68,11 @@ def file_system(handle, partition: str) -> dict | None:
     kind = handle.vfs_type(partition)
     if not kind:
         return None
-    return {"type": kind, "label": handle.vfs_label(partition), "uuid": handle.vfs_uuid(partition)}
+    return {"type": kind, "label": handle.vfs_label(partition)}
 
 
-def read_device(handle, device: str, with_file_systems: bool) -> dict:
+def read_device(handle, device: str, partitions: list[str] | None) -> dict:
+    """`partitions`: of all devices, where their file systems are to be told. Each call runs a program in the appliance."""
     try:
         kind = handle.part_get_parttype(device)
     except RuntimeError:
@@ -86,8 +91,8 @@ def read_device(handle, device: str, with_file_systems: bool) -> dict:
             partition["type"] = handle.part_get_gpt_type(device, number).lower()
             partition["guid"] = handle.part_get_gpt_guid(device, number).lower()
         result["partitions"].append(partition)
-    if with_file_systems:
-        found = {partition_number(device, each): each for each in handle.list_partitions() if each.startswith(device)}
+    if partitions is not None:
+        found = {partition_number(device, each): each for each in partitions if each.startswith(device)}
         for partition in result["partitions"]:
             if partition["number"] in found and partition.get("type") not in ("0x05", "0x0f"):
                 partition["file_system"] = file_system(handle, found[partition["number"]])
@@ -121,23 +126,25 @@ def dynamic_volume(handle, device: str, guids: dict[str, str]) -> dict:
     }
 
 
-def kernel_partitions(handle, device: str) -> list[dict]:
-    """What the appliance's kernel shows of a disk, in bytes."""
-    name = device.removeprefix("/dev/")
+def kernel_partitions(handle, devices: list[str]) -> dict[str, list[dict]]:
+    """What the appliance's kernel shows of each disk, in bytes."""
     script = (
-        f"for p in /sys/block/{name}/*/partition; do [ -e $p ] || continue; d=${{p%/partition}}; "
-        "echo $(cat $p) $(cat $d/start) $(cat $d/size); done"
+        "for p in /sys/block/*/*/partition; do [ -e $p ] || continue; d=${p%/partition}; b=${d%/*}; "
+        "echo /dev/${b##*/} $(cat $p) $(cat $d/start) $(cat $d/size); done"
     )
-    rows = [line.split() for line in handle.debug("sh", [script]).splitlines() if line.strip()]
-    return sorted(
-        ({"number": int(number), "start": int(start) * 512, "length": int(size) * 512} for number, start, size in rows),
-        key=lambda partition: partition["number"],
-    )
+    shown = {device: [] for device in devices}
+    for line in handle.debug("sh", [script]).splitlines():
+        device, *numbers = line.split()
+        number, start, size = map(int, numbers)
+        if device in shown:
+            shown[device].append({"number": number, "start": start * 512, "length": size * 512})
+    return {device: sorted(each, key=lambda partition: partition["number"]) for device, each in shown.items()}
 
 
-def read_dynamic(handle, paths: list[pathlib.Path]) -> dict:
-    """The dynamic volumes on all drives; a member that is missing leaves out the volumes that need it."""
-    kernel = {str(path): kernel_partitions(handle, device) for path, device in zip(paths, handle.list_devices(), strict=True)}
+def read_dynamic(handle, devices: dict[str, str]) -> dict:
+    """The dynamic volumes on all drives, by image; a member that is missing leaves out the volumes that need it."""
+    shown = kernel_partitions(handle, list(devices.values()))
+    kernel = {image: shown[device] for image, device in devices.items()}
     handle.ldmtool_create_all()
     guids = {handle.ldmtool_diskgroup_name(guid): guid for guid in handle.ldmtool_scan()}
     volumes = [dynamic_volume(handle, device, guids) for device in handle.list_ldm_volumes()]
@@ -153,12 +160,10 @@ def read_images(
     started = time.monotonic()
     with Appliance(drives, verbose) as handle:
         ready = time.monotonic()
-        devices = handle.list_devices()
-        images = [
-            {"path": str(path)} | read_device(handle, device, with_file_systems)
-            for (path, _), device in zip(drives, devices, strict=True)
-        ]
-        dynamic = {"ldm": read_dynamic(handle, [path for path, _ in drives])} if with_dynamic else {}
+        devices = dict(zip((str(path) for path, _ in drives), handle.list_devices(), strict=True))
+        partitions = handle.list_partitions() if with_file_systems else None
+        images = [{"path": image} | read_device(handle, device, partitions) for image, device in devices.items()]
+        dynamic = {"ldm": read_dynamic(handle, devices)} if with_dynamic else {}
         done = time.monotonic()
     return {"images": images} | dynamic | {"seconds": {"start": round(ready - started, 3), "read": round(done - ready, 3)}}
 

@@ -1,9 +1,9 @@
 #include "harness/layout/reader_internal.hpp"
+#include "protocol/base/file_descriptor.hpp"
 
 #include <array>
 #include <cerrno>
 #include <csignal>
-#include <utility>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -15,32 +15,14 @@
 namespace dmrp::harness::internal {
 namespace {
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd = -1) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Descriptor() { Close(); }
-  void Close() {
-    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
-  }
-  [[nodiscard]] int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
 struct Pipe {
-  Descriptor read, write;
+  FileDescriptor read, write;
 };
 
 Result<Pipe> MakePipe() {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) return FailErrno("pipe2", errno);
-  return Pipe{Descriptor(ends[0]), Descriptor(ends[1])};
+  return Pipe{FileDescriptor(ends[0]), FileDescriptor(ends[1])};
 }
 
 std::vector<std::string> EnvironmentWithPlainLocale() {
@@ -77,8 +59,8 @@ Result<ProgramOutput> RunProgram(const std::vector<std::string>& argv, std::chro
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_adddup2(&actions, out->write.get(), STDOUT_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, err->write.get(), STDERR_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, out->write.Get(), STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, err->write.Get(), STDERR_FILENO);
   std::vector<std::string> arguments = argv;
   std::vector<std::string> variables = EnvironmentWithPlainLocale();
   pid_t pid = -1;
@@ -90,12 +72,12 @@ Result<ProgramOutput> RunProgram(const std::vector<std::string>& argv, std::chro
   }
   posix_spawn_file_actions_destroy(&actions);
   if (failure != 0) return FailErrno("run " + argv.front(), failure);
-  out->write.Close();
-  err->write.Close();
+  out->write.Reset();
+  err->write.Reset();
 
   ProgramOutput output;
   const auto end = std::chrono::steady_clock::now() + deadline;
-  std::array<pollfd, 2> waits{pollfd{out->read.get(), POLLIN, 0}, pollfd{err->read.get(), POLLIN, 0}};
+  std::array<pollfd, 2> waits{pollfd{out->read.Get(), POLLIN, 0}, pollfd{err->read.Get(), POLLIN, 0}};
   std::array<std::string*, 2> texts{&output.out, &output.err};
   bool late = false;
   while (waits[0].fd >= 0 || waits[1].fd >= 0) {

@@ -1,6 +1,7 @@
 #include "reference_server/objects/object_state.hpp"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 namespace dmrp::server {
@@ -59,11 +60,8 @@ std::vector<RegionObject> ObjectState::RegionsOf(LdmObjectId disk_id) const {
       regions.push_back(*region);
     }
   }
-  std::ranges::stable_sort(regions, [](const RegionObject& left, const RegionObject& right) {
-    const auto rank = [](const RegionObject& region) {
-      return std::pair(region.info.start, region.info.regionType == REGION_EXTENDED ? 0 : 1);
-    };
-    return rank(left) < rank(right);
+  std::ranges::sort(regions, {}, [](const RegionObject& region) {
+    return std::tuple(region.info.start, region.info.regionType == REGION_EXTENDED ? 0 : 1, region.info.id);
   });
   return regions;
 }
