@@ -10,6 +10,8 @@
 
 #include <algorithm>
 #include <functional>
+#include <memory>
+#include <set>
 
 #include <nlohmann/json.hpp>
 
@@ -54,30 +56,45 @@ class PowerCuts : public DynamicTest {
     throw std::logic_error("unreachable");
   }
 
-  /// Makes the change with all writes recorded, then looks at the disk of each moment.
+  /// Makes the change with all writes to all disks recorded, then looks at the disks of each moment.
   void CutEverywhere(const std::function<void()>& change) {
     harness::TestBed& bed = lab().bed();
     harness::Guest& guest = *bed.guest();
-    const std::string id = bed.disks().at(0).id;
-    const ImageCopy before(Need(bed.Snapshot(id)), sector_);
-    const ImageCopy cut(before.path().string() + ".cut", sector_);
-    const std::filesystem::path log_file = before.path().string() + ".log";
-    Need(guest.StartWriteLog(id, log_file));
+    std::vector<std::string> ids;
+    for (const BedDisk& disk : bed.disks()) ids.push_back(disk.id);
+    std::vector<Recorded> disks(ids.size());
+    const auto before = Need(bed.SnapshotAll());
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      Recorded& disk = disks[i];
+      disk.before = std::make_shared<ImageCopy>(before.at(ids[i]), sector_);
+      disk.cut = std::make_shared<ImageCopy>(disk.before->path().string() + ".cut", sector_);
+      Need(guest.StartWriteLog(ids[i], LogOf(disk)));
+    }
     change();
     if (HasFailure()) {
       return;
     }
     Need(guest.agent().Shell("sync"));
-    Need(guest.ClearFaults(id));
-    const ImageCopy after(Need(bed.Snapshot(id)), sector_);
-    const auto log = Need(harness::WriteLog::Read(log_file));
-    Judge(before, after, cut, log);
-    std::error_code ignored;
-    std::filesystem::remove(log_file, ignored);
+    for (const std::string& id : ids) Need(guest.ClearFaults(id));
+    const auto after = Need(bed.SnapshotAll());
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      disks[i].after = std::make_shared<ImageCopy>(after.at(ids[i]), sector_);
+      disks[i].log = Need(harness::WriteLog::Read(LogOf(disks[i])));
+    }
+    if (disks.size() == 1) {
+      Judge(disks.front());
+    } else {
+      JudgeTogether(disks);
+    }
+    for (const Recorded& disk : disks) {
+      std::error_code ignored;
+      std::filesystem::remove(LogOf(disk), ignored);
+    }
   }
-  /// What the images are judged by; the partition table, unless a test says otherwise.
-  virtual DiskState StateOf(const std::filesystem::path& image) {
-    const auto layout = Need(harness::ReadLayout(harness::LayoutReader::kLibfdisk, image, sector_));
+  /// What the images of all disks are judged by; the partition table of the one disk, unless a test says
+  /// otherwise.
+  virtual DiskState StateOf(const std::vector<std::filesystem::path>& images) {
+    const auto layout = Need(harness::ReadLayout(harness::LayoutReader::kLibfdisk, images.at(0), sector_));
     nlohmann::json table = ToJson(layout);
     table.erase("problems");
     return {table.dump(), layout.problems};
@@ -85,10 +102,26 @@ class PowerCuts : public DynamicTest {
   [[nodiscard]] std::uint32_t sector() const { return sector_; }
 
  private:
-  void Judge(const ImageCopy& before, const ImageCopy& after, const ImageCopy& cut,
-             const harness::WriteLog& log) {
-    const DiskState old_state = StateOf(before.path());
-    const DiskState new_state = StateOf(after.path());
+  struct Recorded {
+    std::shared_ptr<ImageCopy> before, after;
+    std::shared_ptr<ImageCopy> cut;  // the disk of the moment that is looked at
+    harness::WriteLog log;
+  };
+  static std::filesystem::path LogOf(const Recorded& disk) { return disk.before->path().string() + ".log"; }
+  // The disk as its first `count` writes leave it, without the one numbered `lost`.
+  void PutBack(const Recorded& disk, std::size_t count, std::optional<std::size_t> lost = std::nullopt) {
+    Need(harness::CopySparse(disk.before->path(), disk.cut->path()));
+    Need(disk.log.Replay(count, disk.cut->path(), lost));
+  }
+  // What all writes leave is the disk as it is.
+  void ExpectComplete(const Recorded& disk) {
+    const auto difference = Need(harness::CompareImages(disk.cut->path(), disk.after->path(), sector_));
+    EXPECT_TRUE(difference.identical()) << "all writes together: " << difference.Summary();
+  }
+  void Judge(const Recorded& disk) {
+    const harness::WriteLog& log = disk.log;
+    const DiskState old_state = StateOf({disk.before->path()});
+    const DiskState new_state = StateOf({disk.after->path()});
     ASSERT_NE(old_state.text, new_state.text) << "the call changed nothing";
     EXPECT_THAT(new_state.problems, IsEmpty());
     std::string states;
@@ -96,30 +129,27 @@ class PowerCuts : public DynamicTest {
       if (count > 0 && log.writes()[count - 1].length == 0) {
         continue;  // a flush alone changes nothing
       }
-      Need(harness::CopySparse(before.path(), cut.path()));
-      Need(log.Replay(count, cut.path()));
-      const DiskState state = StateOf(cut.path());
+      PutBack(disk, count);
+      const DiskState state = StateOf({disk.cut->path()});
       states += state == old_state ? 'o' : 'n';
       EXPECT_TRUE(state == old_state || state == new_state)
           << "after " << count << " of " << log.writes().size() << " writes the disk holds neither "
           << old_state.text << " nor " << new_state.text << " but " << state.text;
     }
     EXPECT_EQ(states.find("no"), std::string::npos) << "once it is done it stays done: " << states;
-    const auto difference = Need(harness::CompareImages(cut.path(), after.path(), sector_));
-    EXPECT_TRUE(difference.identical()) << "all writes together: " << difference.Summary();
+    ExpectComplete(disk);
     RecordProperty("states", states);
-    JudgeLost(before, cut, log, old_state, new_state);
+    JudgeLost(disk, old_state, new_state);
   }
   // What the disk has not been told to flush it may write in any order: each such write is lost once,
   // although later ones came through.
-  void JudgeLost(const ImageCopy& before, const ImageCopy& cut, const harness::WriteLog& log,
-                 const DiskState& old_state, const DiskState& new_state) {
+  void JudgeLost(const Recorded& disk, const DiskState& old_state, const DiskState& new_state) {
+    const harness::WriteLog& log = disk.log;
     std::size_t cases = 0;
     for (std::size_t count = 1; count <= log.writes().size(); ++count) {
       for (const std::size_t lost : log.Losable(count)) {
-        Need(harness::CopySparse(before.path(), cut.path()));
-        Need(log.Replay(count, cut.path(), lost));
-        const DiskState state = StateOf(cut.path());
+        PutBack(disk, count, lost);
+        const DiskState state = StateOf({disk.cut->path()});
         EXPECT_TRUE(state == old_state || state == new_state)
             << "after " << count << " writes without write " << lost
             << ", which no flush followed, the disk holds neither " << old_state.text << " nor "
@@ -128,6 +158,40 @@ class PowerCuts : public DynamicTest {
       }
     }
     RecordProperty("lost", static_cast<int>(cases));
+  }
+  // No log tells which disk was written first: wherever one was cut, the other may have had nothing, about as
+  // much, or everything of its own.
+  void JudgeTogether(const std::vector<Recorded>& disks) {
+    const auto images = [&](auto image) {
+      std::vector<std::filesystem::path> paths;
+      for (const Recorded& disk : disks) paths.push_back((disk.*image)->path());
+      return paths;
+    };
+    const DiskState old_state = StateOf(images(&Recorded::before));
+    const DiskState new_state = StateOf(images(&Recorded::after));
+    ASSERT_NE(old_state.text, new_state.text) << "the call changed nothing";
+    EXPECT_THAT(new_state.problems, IsEmpty());
+    const Recorded& one = disks.at(0);
+    const Recorded& other = disks.at(1);
+    const std::size_t all = other.log.writes().size();
+    std::size_t cases = 0;
+    for (std::size_t count = 0; count <= one.log.writes().size(); ++count) {
+      const std::size_t same = std::min(count, all);
+      for (const std::size_t others :
+           std::set<std::size_t>{0, same - (same > 0), same, std::min(same + 1, all), all}) {
+        PutBack(one, count);
+        PutBack(other, others);
+        const DiskState state = StateOf(images(&Recorded::cut));
+        EXPECT_TRUE(state == old_state || state == new_state)
+            << "after " << count << " writes of " << one.log.writes().size() << " to one disk and " << others
+            << " of " << all << " to the other the disks hold neither " << old_state.text << " nor "
+            << new_state.text << " but " << state.text;
+        ++cases;
+      }
+    }
+    EXPECT_EQ(StateOf(images(&Recorded::cut)), new_state);
+    for (const Recorded& disk : disks) ExpectComplete(disk);
+    RecordProperty("cases", static_cast<int>(cases));
   }
 
   std::uint32_t sector_ = 512;
@@ -251,31 +315,52 @@ TEST_F(PowerCutOfInitializeDiskStyle, LeavesAnEmptyGptDiskSoOrWithAnMbr) {
   Initialize(kGpt, PARTITIONSTYLE_MBR);
 }
 
-// Changes to the only disk of a group: its volumes, and its table.
+// Changes to the volumes of a group, and to the tables of its disks.
 class PowerCutOfDynamicDisks : public PowerCuts {
  protected:
-  // `dynamic`: or an empty basic disk.
-  void BeginDynamic(bool dynamic = true) {
+  // So many disks, dynamic ones unless told otherwise.
+  void BeginDynamic(std::size_t disks = 1, bool dynamic = true) {
     NeedsTheWrites();
-    StartDynamic(1, dynamic ? 1 : 0);
+    StartDynamic(disks, dynamic ? disks : 0);
   }
-  VolumeShape Shape(std::int64_t length) const {
+  static VolumeShape Shape(std::int64_t length) {
     return {"Simple", VOLUMELAYOUT_SIMPLE, {{0, length}}, length};
+  }
+  static VolumeShape Striped() {
+    return {"Striped", VOLUMELAYOUT_STRIPE, {{0, MiB(4)}, {1, MiB(4)}}, MiB(8)};
+  }
+  // Grows the simple volume by 4 MiB of that disk.
+  void Grow(const VOLUME_INFO& volume, std::size_t index) {
+    GrowVolumeRequest request;
+    request.volumeId = volume.id;
+    request.volumeSpec.layout = VOLUMELAYOUT_SPANNED;
+    request.volumeSpec.length = volume.length + MiB(4);
+    request.volumeSpec.lastKnownState = volume.lastKnownState;
+    const DISK_INFO_EX disk = DiskNow(session(), index);
+    DISK_SPEC spec;
+    spec.diskId = disk.id;
+    spec.length = MiB(4);
+    spec.lastKnownState = disk.lastKnownState;
+    request.diskList.push_back(spec);
+    EXPECT_THAT(session().Change<GrowVolumeReply>(session().interface(), "GrowVolume", request), Succeeds());
   }
   // The groups with their volumes. What leads to an LDM disk is the partition table: it is basic without, and
   // may get another empty table then.
-  DiskState StateOf(const std::filesystem::path& image) override {
-    const harness::DiskLayout layout =
-        Need(harness::ReadLayout(harness::LayoutReader::kLibfdisk, image, sector()));
-    DiskState state{"basic: ", layout.problems};
+  DiskState StateOf(const std::vector<std::filesystem::path>& images) override {
     static constexpr std::uint8_t kLdmPartition = 0x42;
-    if (std::ranges::none_of(layout.partitions,
-                             [](const auto& each) { return each.mbr_type == kLdmPartition; })) {
-      return state;
+    DiskState state;
+    std::vector<harness::DynamicImage> dynamic;
+    for (const std::filesystem::path& image : images) {
+      const harness::DiskLayout layout =
+          Need(harness::ReadLayout(harness::LayoutReader::kLibfdisk, image, sector()));
+      state.problems.insert(state.problems.end(), layout.problems.begin(), layout.problems.end());
+      const bool ldm = std::ranges::any_of(layout.partitions,
+                                           [](const auto& each) { return each.mbr_type == kLdmPartition; });
+      state.text += ldm ? "dynamic: " : "basic: ";
+      if (ldm) dynamic.push_back({image, sector()});
     }
-    state.text = "dynamic: ";
-    const auto read =
-        Need(harness::ReadDynamicLayout(harness::DynamicReader::kLdmLayout, {{image, sector()}}));
+    if (dynamic.empty()) return state;
+    const auto read = Need(harness::ReadDynamicLayout(harness::DynamicReader::kLdmLayout, dynamic));
     const nlohmann::json account = ToJson(read);
     for (const nlohmann::json& group : account.at("groups")) {
       state.text += group.at("guid").dump() + group.at("volumes").dump();
@@ -287,7 +372,7 @@ class PowerCutOfDynamicDisks : public PowerCuts {
 
 TEST_F(PowerCutOfDynamicDisks, LeavesADiskBasicOrDynamic) {
   Checks("DMRP-1716", "DMRP-1717");
-  BeginDynamic(false);
+  BeginDynamic(1, /*dynamic=*/false);
   CutEverywhere([&] {
     const DISK_INFO_EX now = disk();
     EXPECT_THAT(InitializeDisk(session(), now.id, now.lastKnownState), Succeeds());
@@ -325,19 +410,27 @@ TEST_F(PowerCutOfDynamicDisks, LeavesAVolumeAsItWasOrGrown) {
   Checks("DMRP-1013", "DMRP-1017");
   BeginDynamic();
   const VOLUME_INFO volume = Make(session(), Shape(MiB(9)));
-  CutEverywhere([&] {
-    GrowVolumeRequest request;
-    request.volumeId = volume.id;
-    request.volumeSpec.layout = VOLUMELAYOUT_SPANNED;
-    request.volumeSpec.length = MiB(9 + 4);
-    request.volumeSpec.lastKnownState = volume.lastKnownState;
-    DISK_SPEC spec;
-    spec.diskId = disk().id;
-    spec.length = MiB(4);
-    spec.lastKnownState = disk().lastKnownState;
-    request.diskList.push_back(spec);
-    EXPECT_THAT(session().Change<GrowVolumeReply>(session().interface(), "GrowVolume", request), Succeeds());
-  });
+  CutEverywhere([&] { Grow(volume, 0); });
+}
+
+TEST_F(PowerCutOfDynamicDisks, LeavesAVolumeOnTwoDisksMadeOrNot) {
+  Checks("DMRP-0932", "DMRP-0938");
+  BeginDynamic(2);
+  CutEverywhere([&] { EXPECT_THAT(CreateVolume(session(), RequestFor(session(), Striped())), Succeeds()); });
+}
+
+TEST_F(PowerCutOfDynamicDisks, LeavesAVolumeOnTwoDisksThereOrGone) {
+  Checks("DMRP-1032", "DMRP-1033");
+  BeginDynamic(2);
+  const VOLUME_INFO volume = Make(session(), Striped());
+  CutEverywhere([&] { EXPECT_THAT(DeleteVolume(session(), volume.id, volume.lastKnownState), Succeeds()); });
+}
+
+TEST_F(PowerCutOfDynamicDisks, LeavesAVolumeAsItWasOrGrownOntoAnotherDisk) {
+  Checks("DMRP-1013", "DMRP-1017");
+  BeginDynamic(2);
+  const VOLUME_INFO volume = Make(session(), Shape(MiB(9)));
+  CutEverywhere([&] { Grow(volume, 1); });
 }
 
 }  // namespace
