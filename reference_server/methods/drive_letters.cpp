@@ -1,6 +1,10 @@
 #include "reference_server/methods/drive_letters.hpp"
 
 #include "protocol/dmrp/hresult.hpp"
+#include "reference_server/storage/ldm/volume_state.hpp"
+
+#include <map>
+#include <string>
 
 #include <fmt/format.h>
 
@@ -42,7 +46,44 @@ Outcome<void> LeadLetterTo(DiskManagementServer& server, char16_t letter,
   if (!assigned) {
     return Reject(assigned.error());
   }
+  if (server.inventory().groups().FindVolume(volume.volume_key) != nullptr) {
+    NoteLetters(server);
+  }
   return {};
+}
+
+void NoteLetters(DiskManagementServer& server) {
+  DiskGroups& groups = server.inventory().groups();
+  const FoundGroup* primary = groups.Primary();
+  if (primary == nullptr) {
+    return;
+  }
+  std::map<ldm::ObjectId, std::string> hints;
+  for (const ldm::VolumeRecord& volume : primary->database.volumes) {
+    const auto letter = server.mounts().LetterOf(GuidVolumeId(volume.guid));
+    if (!letter || !*letter) {
+      continue;
+    }
+    const std::string hint{static_cast<char>(**letter), ':'};
+    if (volume.hint != hint) {
+      hints.emplace(volume.id, hint);
+    }
+  }
+  if (hints.empty()) {
+    return;
+  }
+  const auto noted = groups.Update([&](DiskGroups::OpenGroup& open) {
+    StorageResult<ldm::Database> next = open.group.Current();
+    for (const auto& [volume, hint] : hints) {
+      if (next) {
+        next = ldm::SetHint(*std::move(next), volume, hint);
+      }
+    }
+    return next;
+  });
+  if (!noted) {
+    server.Log(fmt::format("the disks do not note the letters of their volumes: {}", noted.error().reason));
+  }
 }
 
 namespace {

@@ -17,9 +17,14 @@ Outcome<const DriveLetterObject*> FindLetter(const ObjectState& state, char16_t 
 Outcome<void> CheckAvailable(const DriveLetterObject& letter, LdmObjectId storage_id);
 
 /// Leads the letter to the volume, in the registry; the list of storage objects follows with the next
-/// observation of the disk. The volume's former letter becomes free.
+/// observation of the disk. The volume's former letter becomes free. The record of a dynamic volume notes it.
 Outcome<void> LeadLetterTo(DiskManagementServer& server, char16_t letter,
                            const DiskInventory::Volume& volume);
+
+/// Notes the letters that the registry has for dynamic volumes in their records, as hints for a machine that
+/// gets the disks one day; a letter that is freed stays there as the last one. Nothing here depends on them:
+/// what cannot be written is logged.
+void NoteLetters(DiskManagementServer& server);
 
 Outcome<LdmObjectId> AssignDriveLetter(DiskManagementServer& server, const StorageModel::Operation& operation,
                                        const AssignDriveLetterRequest& request);

@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <string>
 
+#include <gmock/gmock.h>
+
 namespace dmrp::server {
 namespace {
 
 using namespace std::string_literals;
+using ::testing::ElementsAre;
 
 struct Layout {
   VOLUMELAYOUT layout;
@@ -150,6 +153,30 @@ TEST_F(DynamicVolumesTest, EveryLayoutIsFormattedAndGetsItsLetter) {
   }
   ASSERT_EQ(Delete(Letter(u'P').storageId), 0);
   EXPECT_FALSE(Letter(u'P').isUsed);
+}
+
+// Another machine that gets the disks gives the volumes their letters again.
+TEST_F(DynamicVolumesTest, TheRecordsNoteTheLastLetters) {
+  const LdmObjectId one = Make(VOLUMELAYOUT_SIMPLE, 4 * kMiB, {4 * kMiB});
+  const LdmObjectId other = Make(VOLUMELAYOUT_STRIPE, 8 * kMiB, {4 * kMiB, 4 * kMiB});
+  EXPECT_THAT(RecordedLetters("a.img"), ElementsAre(std::nullopt, std::nullopt));
+  ASSERT_EQ(Assign(u'p', one), 0);
+  ASSERT_EQ(Assign(u'Q', other), 0);
+  EXPECT_THAT(RecordedLetters("a.img"), ElementsAre("P:", "Q:"));
+  ASSERT_EQ(Assign(u'R', one), 0);
+  EXPECT_THAT(RecordedLetters("a.img"), ElementsAre("R:", "Q:"));
+  FreeDriveLetterReply freed;
+  ASSERT_EQ(client->FreeDriveLetter(late_call,
+                                    {.letter = u'R',
+                                     .forceOption = 0,
+                                     .letterLastKnownState = Letter(u'R').lastKnownState,
+                                     .storageId = one,
+                                     .storageLastKnownState = Volume(one).lastKnownState},
+                                    freed),
+            0);
+  EXPECT_THAT(RecordedLetters("a.img"), ElementsAre("R:", "Q:")) << "the last letter";
+  ASSERT_EQ(Assign(u'R', other), 0);
+  EXPECT_THAT(RecordedLetters("a.img"), ElementsAre(std::nullopt, "R:")) << "no letter stands twice";
 }
 
 TEST_F(DynamicVolumesTest, ALetterThatIsTakenKeepsAVolumeFromBeingMade) {

@@ -3,6 +3,7 @@
 
 #include "reference_server/methods/methods_test_support.hpp"
 
+#include <cctype>
 #include <utility>
 
 namespace dmrp::server {
@@ -76,6 +77,17 @@ class DynamicVolumesTest : public MethodsTest {
       }
     }
     return {};
+  }
+  HRESULT Assign(char16_t letter, LdmObjectId volume) {
+    AssignDriveLetterReply reply;
+    return client->AssignDriveLetter(
+        late_call,
+        {.letter = letter,
+         .forceOption = 0,
+         .letterLastKnownState = Letter(static_cast<char16_t>(std::toupper(letter))).lastKnownState,
+         .storageId = volume,
+         .storageLastKnownState = Volume(volume).lastKnownState},
+        reply);
   }
   std::vector<FILE_SYSTEM_INFO> FileSystems() {
     EnumLocalFileSystemsReply reply;

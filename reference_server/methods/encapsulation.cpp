@@ -3,6 +3,7 @@
 #include "protocol/dmrp/hresult.hpp"
 #include "reference_server/methods/disk_conversion.hpp"
 #include "reference_server/methods/disk_initialization.hpp"
+#include "reference_server/methods/drive_letters.hpp"
 #include "reference_server/methods/revision_rules.hpp"
 #include "reference_server/methods/table_change.hpp"
 #include "reference_server/methods/volume_access.hpp"
@@ -630,6 +631,7 @@ Outcome<LdmObjectId> EncapsulateDisk(DiskManagementServer& server, const Storage
   }
   const auto done = Convert(server, *disks, sets, {});
   CommitSystem(server, operation, {});
+  NoteLetters(server);
   if (!done) {
     flags |= ENCAP_INFO_CANT_PROCEED;
     return tl::unexpected(done.error());

@@ -208,6 +208,7 @@ TEST_F(EncapsulationTest, PartitionsBecomeVolumesInPlaceWithLetterNameAndFileSys
     EXPECT_EQ(volume.length, partition.length);
     EXPECT_EQ(volume.status, VOLUME_STATUS_HEALTHY);
     EXPECT_EQ(Letter(u'P').storageId, volume.id);
+    EXPECT_EQ(RecordedLetters("a.img"), std::vector{std::optional("P:"s)});
     EXPECT_EQ(MountName(volume.id), name);
     ASSERT_EQ(FileSystems().size(), 1U);
     EXPECT_EQ(FileSystems().front().id, systems.front().id);

@@ -7,6 +7,7 @@
 #include "reference_server/methods/image_disk_source.hpp"
 #include "reference_server/methods/volume_client.hpp"
 #include "reference_server/platform/image_device.hpp"
+#include "reference_server/storage/ldm/disk_group.hpp"
 
 #include <chrono>
 #include <condition_variable>
@@ -179,6 +180,18 @@ class MethodsTest : public testing::Test {
 
   void TearDown() override { std::filesystem::remove_all(folder); }
 
+  // The letters that the records of dynamic volumes note on a disk, in the order of their making.
+  std::vector<std::optional<std::string>> RecordedLetters(const std::string& file) {
+    const auto device = OpenImage(folder / file, {}, false).value();
+    std::vector<ldm::Member> members;
+    members.push_back(ldm::OpenMember(*device).value().value());
+    const auto group = ldm::DiskGroup::Inspect(std::move(members)).value();
+    std::vector<std::optional<std::string>> letters;
+    for (const ldm::VolumeRecord& volume : group.Current().volumes) {
+      letters.push_back(volume.hint);
+    }
+    return letters;
+  }
   void MakeFile(const std::string& name, std::uint64_t size = kDiskSize) {
     DiskGeometry geometry;
     geometry.sizeBytes = size;

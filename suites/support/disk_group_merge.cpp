@@ -73,7 +73,7 @@ VOLUME_INFO MergeTest::MakeOurs(Session& session) {
 }
 
 harness::DynamicGroup MergeTest::ForeignNow() {
-  const GroupCopies now = CopyGroups();
+  const GroupImages now = CopyGroups();
   for (const harness::DynamicGroup& group : now.layout.groups) {
     if (group.name.starts_with("Foreign")) return group;
   }

@@ -93,6 +93,9 @@ class DynamicTest : public ConformanceTest {
   /// undecided when they disagree.
   harness::DynamicLayout GroupsOnDisk(const std::vector<std::size_t>& disks = {});
   GroupImages GroupImagesNow(const std::vector<std::size_t>& disks = {});
+  /// Copies of all disks of the bed, kept in `copies`; those asked for (all, if empty), to be read.
+  std::vector<harness::DynamicImage> CopyImages(const std::vector<std::size_t>& disks,
+                                                std::vector<std::shared_ptr<ImageCopy>>& copies);
   /// The findings of the checker of the on-disk format's invariants.
   std::vector<std::string> BrokenInvariants(const std::vector<std::size_t>& disks,
                                             const harness::LdmCheckOptions& options = {});
@@ -104,8 +107,6 @@ class DynamicTest : public ConformanceTest {
  private:
   /// Makes those of the first disks dynamic that are not.
   void MakeDynamic(std::size_t count);
-  std::vector<harness::DynamicImage> CopyImages(const std::vector<std::size_t>& disks,
-                                                std::vector<std::shared_ptr<ImageCopy>>& copies);
 };
 
 /// "healthy simple volume of 16777216 bytes" and the like: what readers on disk and the wire both tell.

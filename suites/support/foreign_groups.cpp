@@ -237,14 +237,9 @@ const VOLUME_INFO* ObjectOf(const StorageView& view, const harness::DynamicVolum
   return found == view.volumes->end() ? nullptr : &*found;
 }
 
-ForeignGroupTest::GroupCopies ForeignGroupTest::CopyGroups() {
-  GroupCopies now;
-  std::vector<harness::DynamicImage> images;
-  for (const auto& [id, path] : Need(lab().bed().SnapshotAll())) {
-    const std::uint32_t sector = lab().bed().Find(id)->spec.logical_sector;
-    now.copies.push_back(std::make_shared<ImageCopy>(path, sector));
-    images.push_back({path, sector});
-  }
+GroupImages ForeignGroupTest::CopyGroups() {
+  GroupImages now;
+  const auto images = CopyImages({}, now.copies);
   now.layout = Need(harness::ReadDynamicLayout(harness::DynamicReader::kLdmLayout, images));
   return now;
 }
@@ -259,7 +254,7 @@ std::vector<std::string> ForeignGroupTest::DataProblems(const Guid& group,
       problems.push_back(volume.name + ": " + text);
     }
   };
-  const GroupCopies now = CopyGroups();
+  const GroupImages now = CopyGroups();
   for (const harness::DynamicVolume& volume : volumes) {
     const harness::DynamicGroup* holder = now.layout.FindGroup(group);
     const harness::DynamicVolume* here = nullptr;

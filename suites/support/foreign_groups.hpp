@@ -69,12 +69,8 @@ class ForeignGroupTest : public DynamicTest {
   /// The device of a volume in the target's machine, "/dev/mapper/...".
   std::string DevicePath(Session& session, LdmObjectId volume);
 
-  /// What is on the disks now, with the copies that it was read from.
-  struct GroupCopies {
-    harness::DynamicLayout layout;
-    std::vector<std::shared_ptr<ImageCopy>> copies;
-  };
-  GroupCopies CopyGroups();
+  /// What the disks hold in the harness's reading alone, which knows stale members and open transactions.
+  GroupImages CopyGroups();
 };
 
 /// The volumes of a group all of whose members' octets are on disks that are there, or can be computed.

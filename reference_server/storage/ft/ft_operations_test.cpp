@@ -79,7 +79,8 @@ TEST_F(FtOperations, DeletingAVolumeSetWithTwoPartsOfOneDisk) {
 }
 
 TEST_F(FtOperations, ABrokenMirrorIsTwoPlainPartitions) {
-  const auto change = BreakMirror(system.record, system.Present(), Mirror());
+  const auto mirror = Mirror();
+  const auto change = BreakMirror(system.record, system.Present(), mirror);
   ASSERT_TRUE(change) << change.error().ToString();
   EXPECT_EQ(change->keeper, 0U);
   system.Take(*change);

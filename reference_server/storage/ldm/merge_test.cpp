@@ -44,7 +44,8 @@ class MergeTest : public testing::Test {
 };
 
 TEST_F(MergeTest, AGroupThatIsAllHereComesWhole) {
-  ours.Commit(Must(SetHint(ours.Now(), ours.Make(VolumeLayout::kSimple, {ours.disks[0]}, 2048), "E:")));
+  const ObjectId simple = ours.Make(VolumeLayout::kSimple, {ours.disks[0]}, 2048);
+  ours.Commit(Must(SetHint(ours.Now(), simple, "E:")));
   const ObjectId raid = foreign.Make(VolumeLayout::kRaid5, disks, 2048);
   Settle(foreign, raid);
   const ObjectId span = foreign.Make(VolumeLayout::kSpanned, {disks[1], disks[0]}, 2048);

@@ -227,6 +227,9 @@ StorageResult<Database> SetPartitionType(Database database, ObjectId volume, std
 StorageResult<Database> SetHint(Database database, ObjectId volume, std::optional<std::string> hint) {
   VolumeRecord* record = database.FindVolume(volume);
   if (record == nullptr) return NoSuch("volume", volume);
+  for (VolumeRecord& other : database.volumes) {
+    if (hint && other.hint == hint) other.hint.reset();
+  }
   record->hint = std::move(hint);
   return database;
 }

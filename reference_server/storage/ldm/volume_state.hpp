@@ -75,7 +75,7 @@ StorageResult<Database> MarkDiskFailing(Database database, ObjectId disk, bool f
 StorageResult<Database> MarkInitializing(Database database, ObjectId volume, bool initializing);
 /// The partition type of an MBR that goes with the file system of a volume.
 StorageResult<Database> SetPartitionType(Database database, ObjectId volume, std::uint8_t type);
-/// The drive letter that the record notes for another host, "E:"; nothing for none.
+/// The drive letter that the record notes for another host, "E:"; nothing for none. No other volume keeps it.
 StorageResult<Database> SetHint(Database database, ObjectId volume, std::optional<std::string> hint);
 /// Sets and clears bits of VolumeRecord::flags.
 StorageResult<Database> SetVolumeFlags(Database database, ObjectId volume, std::uint32_t set,
