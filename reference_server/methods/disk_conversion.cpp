@@ -32,6 +32,17 @@ void PublishTable(DiskManagementServer& server, const DeviceInfo& device, BlockD
   }
 }
 
+ldm::ConvertOptions ConversionOf(DiskManagementServer& server, Outcome<void>& named) {
+  ldm::ConvertOptions options;
+  options.groupName = ldm::GroupNameOf(HostName());
+  options.table.signatureIsFree = UnusedSignature(server.model().State());
+  options.announceGroup = [&](const ldm::DiskGroupRecord& group) {
+    named = server.inventory().groups().SetPrimary(PrimaryDiskGroup{group.guid, group.name});
+    return named.has_value();
+  };
+  return options;
+}
+
 namespace {
 
 Outcome<void> Convert(DiskManagementServer& server, const DeviceInfo& device, PartitionStyle style) {
@@ -48,25 +59,20 @@ Outcome<void> Convert(DiskManagementServer& server, const DeviceInfo& device, Pa
   if (!opened) {
     return RejectDevice(opened.error());
   }
-  const auto unused = UnusedSignature(server.model().State());
-  const auto emptied =
-      InitializeStyle(**opened, {.style = style, .signatureIsFree = unused, .microsoftReserved = false});
+  Outcome<void> named;
+  const ldm::ConvertOptions options = ConversionOf(server, named);
+  const auto emptied = InitializeStyle(
+      **opened,
+      {.style = style, .signatureIsFree = options.table.signatureIsFree, .microsoftReserved = false});
   if (!emptied) {
     return Reject(emptied.error());
   }
-  ldm::ConvertOptions options;
-  options.groupName = ldm::GroupNameOf(HostName());
-  options.table.signatureIsFree = unused;
   const auto converted = ldm::ConvertDisk(**opened, joined ? &joined->group : nullptr, options);
   PublishTable(server, device, **opened);
   if (!converted) {
-    return Reject(converted.error());
+    return named ? Reject(converted.error()) : tl::unexpected(named.error());
   }
-  if (joined) {
-    return {};
-  }
-  const ldm::DiskGroupRecord& group = converted->group.Current().group;
-  return groups.SetPrimary(PrimaryDiskGroup{group.guid, group.name});
+  return {};
 }
 
 // The checks of UninitializeDisk: before the reply, and once more when its turn has come.

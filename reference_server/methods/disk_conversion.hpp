@@ -26,4 +26,10 @@ Outcome<LdmObjectId> InitializeDiskEx(DiskManagementServer& server, const Storag
 Outcome<TaskJob> UninitializeDisk(DiskManagementServer& server, LdmObjectId disk_id,
                                   LONGLONG last_known_state);
 
+/// How disks are converted on this host. A group that a conversion founds becomes the primary one in the
+/// registry right before the write that makes it count: a cut in between leaves a name without a group, which
+/// the next group takes over, and never a group of this host that is foreign to it. `named` tells whether the
+/// registry took the name.
+ldm::ConvertOptions ConversionOf(DiskManagementServer& server, Outcome<void>& named);
+
 }  // namespace dmrp::server

@@ -145,6 +145,17 @@ TEST_F(DynamicDisksTest, AGroupThatIsNotNamedInTheRegistryIsForeign) {
   EXPECT_EQ(Uninitialize(disk).result, LDM_E_DISK_OTHER_DG);
 }
 
+// What a power cut leaves between the name of a first group and the table that makes its disk dynamic.
+TEST_F(DynamicDisksTest, ANameWithoutAGroupGivesWayToTheNextGroup) {
+  ASSERT_TRUE(WritePrimaryDiskGroup(server->registry(), {Guid::Random(), "NEVERDg0"}));
+  server->Refresh();
+  EXPECT_EQ(Disk().deviceType, DWORD{DEVICETYPE_FDISK});
+  ASSERT_EQ(MakeDynamic(0), 0);
+  EXPECT_EQ(Disk().deviceState, DWORD{DEVICESTATE_HEALTHY});
+  ASSERT_EQ(MakeDynamic(1), 0);
+  EXPECT_EQ(Disk(1).dgid, Disk(0).dgid);
+}
+
 // A client's Refresh reads the databases anew; what the server does by itself goes by the transaction.
 TEST_F(DynamicDisksTest, ADatabaseThatChangedWithoutATransactionIsSeenWhenAClientAsks) {
   ASSERT_EQ(MakeDynamic(0), 0);

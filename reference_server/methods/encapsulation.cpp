@@ -399,10 +399,9 @@ Outcome<void> Convert(DiskManagementServer& server, const std::vector<DiskObject
     devices = std::move(open->devices);
     group = std::move(open->group);
   }
-  ldm::ConvertOptions options;
-  options.groupName = ldm::GroupNameOf(HostName());
+  Outcome<void> named;
+  ldm::ConvertOptions options = ConversionOf(server, named);
   options.table.acceptFt = true;
-  options.table.signatureIsFree = UnusedSignature(server.model().State());
   for (const DiskObject& disk : disks) {
     const DeviceInfo* known = server.inventory().Device(disk.key);
     if (known == nullptr) {
@@ -424,13 +423,7 @@ Outcome<void> Convert(DiskManagementServer& server, const std::vector<DiskObject
     auto converted = ldm::ConvertDisk(**opened, group ? &*group : nullptr, options);
     PublishTable(server, device, **opened);
     if (!converted) {
-      return Reject(converted.error());
-    }
-    if (!group) {
-      const ldm::DiskGroupRecord& record = converted->group.Current().group;
-      if (auto named = groups.SetPrimary(PrimaryDiskGroup{record.guid, record.name}); !named) {
-        return named;
-      }
+      return named ? Reject(converted.error()) : tl::unexpected(named.error());
     }
     TakeNames(server, before->layout, plan->partitions, *converted);
     for (std::size_t i = 0; i < std::min(plan->partitions.size(), converted->volumes.size()); ++i) {

@@ -140,6 +140,9 @@ StorageResult<Converted> ConvertDisk(BlockDevice& device, const DiskGroup* group
     if (!committed) return GroupFailed(committed.error());
     if (!committed->failed.empty()) return DeviceFailed(committed->failed.front().error);
   }
+  if (group == nullptr && options.announceGroup && !options.announceGroup(next->database.group)) {
+    return Refuse(StorageErrorCode::kCannotConvert, "the new disk group could not be made known");
+  }
   if (auto done = WriteTable(device, plan->change); !done) return tl::unexpected(done.error());
   auto member = Opened(device);
   if (!member) return tl::unexpected(member.error());

@@ -7,6 +7,7 @@
 #include "reference_server/storage/ldm/dynamic_table.hpp"
 #include "reference_server/storage/ldm/volume_operations.hpp"
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -28,6 +29,8 @@ struct ConvertOptions {
   ConversionOptions table{};
   /// Noted in the private header of the first disk of a group; others take what the group has.
   std::uint32_t hostSignature = 0;
+  /// Asked right before the write by which a new group begins to count; false ends the conversion there.
+  std::function<bool(const DiskGroupRecord& group)> announceGroup{};
 };
 
 /// A converted disk.
@@ -40,10 +43,10 @@ struct Converted {
 /// Makes a basic disk dynamic; its partitions become simple volumes where they lie (3.2.4.4.1.35, .45).
 /// Without a group it founds one, else it joins it. `group` is left as it was when the result is an error
 /// that came before the write that counts, and has to be loaded again when it came after. kCannotConvert with
-/// the plan's reason, and as PlanConversion.
+/// the plan's reason, or because a new group was not welcome, and as PlanConversion.
 ///
-/// Order: the private region of the new disk with the records as they shall be; its table, which makes all of
-/// it count; the other members, which load as older copies.
+/// Order: the private region of the new disk with the records as they shall be; the announcement of a new
+/// group; the disk's table, which makes all of it count; the other members, which load as older copies.
 StorageResult<Converted> ConvertDisk(BlockDevice& device, const DiskGroup* group,
                                      const ConvertOptions& options);
 

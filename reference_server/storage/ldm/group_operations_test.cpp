@@ -58,6 +58,24 @@ TEST(ConvertDiskTest, RefusesWhatThePlanRefuses) {
   EXPECT_THAT(lab.Now().disks, SizeIs(1));
 }
 
+TEST(ConvertDiskTest, ANewGroupIsAnnouncedBeforeItCounts) {
+  MemoryDevice device({.sizeBytes = 50 * kMiB});
+  Must(InitializeStyle(device, {.style = PartitionStyle::kMbr}));
+  std::vector<Guid> announced;
+  bool welcome = false;
+  const ConvertOptions options{.groupName = "TESTDg0", .announceGroup = [&](const DiskGroupRecord& group) {
+                                 announced.push_back(group.guid);
+                                 EXPECT_FALSE(Must(OpenMember(device))) << "the disk is dynamic already";
+                                 return welcome;
+                               }};
+  EXPECT_EQ(CodeOf(ConvertDisk(device, nullptr, options)), StorageErrorCode::kCannotConvert);
+  EXPECT_FALSE(Must(OpenMember(device)));
+  welcome = true;
+  const auto converted = Must(ConvertDisk(device, nullptr, options));
+  ASSERT_THAT(announced, SizeIs(2));
+  EXPECT_EQ(converted.group.Current().group.guid, announced.back());
+}
+
 TEST(ConvertDiskTest, LeavesTheDataOfPartitionsWhereTheyAre) {
   MemoryGroup lab(1);
   MemoryDevice& device = lab.AddBasicDisk();
