@@ -164,11 +164,14 @@ void DiskGroups::Observe(const std::vector<Attached>& disks) {
     Log("which disk group is this machine's cannot be read: " + primary.error().ToString());
   }
   auto found = ReadMembers(disks);
-  if (primary && *primary && ResumeMerge(found, (*primary)->guid)) {
+  std::optional<Result<ldm::DiskGroup>> inspected;
+  if (primary && *primary && ResumeMerge(found, (*primary)->guid, inspected)) {
     found = ReadMembers(disks);
+    inspected.reset();
   }
   for (auto& [guid, seen] : found) {
-    Add(guid, std::move(seen), primary && *primary && (*primary)->guid == guid);
+    const bool ours = primary && *primary && (*primary)->guid == guid;
+    Add(guid, std::move(seen), ours, ours ? std::exchange(inspected, std::nullopt) : std::nullopt);
   }
   for (FoundGroup& group : groups_) {
     if (group.primary) {
@@ -226,7 +229,16 @@ std::map<Guid, std::vector<DiskGroups::Seen>> DiskGroups::ReadMembers(const std:
   return groups;
 }
 
-bool DiskGroups::ResumeMerge(std::map<Guid, std::vector<Seen>>& found, const Guid& ours) {
+Result<ldm::DiskGroup> DiskGroups::Inspect(const std::vector<Seen>& seen) {
+  std::vector<ldm::Member> members;
+  for (const Seen& disk : seen) {
+    members.push_back(disk.member);
+  }
+  return ldm::DiskGroup::Inspect(std::move(members));
+}
+
+bool DiskGroups::ResumeMerge(std::map<Guid, std::vector<Seen>>& found, const Guid& ours,
+                             std::optional<Result<ldm::DiskGroup>>& inspected) {
   const auto here = found.find(ours);
   if (here == found.end()) {
     return false;
@@ -236,11 +248,7 @@ bool DiskGroups::ResumeMerge(std::map<Guid, std::vector<Seen>>& found, const Gui
       return false;
     }
   }
-  std::vector<ldm::Member> members;
-  for (const Seen& disk : here->second) {
-    members.push_back(disk.member);
-  }
-  const auto group = ldm::DiskGroup::Inspect(std::move(members));
+  const Result<ldm::DiskGroup>& group = inspected.emplace(Inspect(here->second));
   if (!group || group->Current().committedTransaction == failed_merge_) {
     return false;
   }
@@ -315,17 +323,14 @@ const FoundGroup* DiskGroups::Unchanged(const Guid& guid, const std::vector<Seen
                                                                               : nullptr;
 }
 
-void DiskGroups::Add(const Guid& guid, std::vector<Seen> seen, bool primary) {
+void DiskGroups::Add(const Guid& guid, std::vector<Seen> seen, bool primary,
+                     std::optional<Result<ldm::DiskGroup>> inspected) {
   if (const FoundGroup* before = Unchanged(guid, seen); before != nullptr && before->primary == primary) {
     groups_.push_back(*before);
     return;
   }
   read_.erase(guid);
-  std::vector<ldm::Member> members;
-  for (const Seen& disk : seen) {
-    members.push_back(disk.member);
-  }
-  auto group = ldm::DiskGroup::Inspect(std::move(members));
+  const Result<ldm::DiskGroup> group = inspected ? *std::move(inspected) : Inspect(seen);
   if (!group) {
     Log(fmt::format("disk group {} cannot be used: {}", guid.ToString(), group.error().ToString()));
     for (const Seen& disk : seen) {

@@ -140,9 +140,15 @@ class DiskGroups {
   // What was read of a group, when it is as it was then; else null.
   const FoundGroup* Unchanged(const Guid& guid, const std::vector<Seen>& seen) const;
   std::map<Guid, std::vector<Seen>> ReadMembers(const std::vector<Attached>& disks);
-  // Makes an end of a merge that a power cut left half done; true when something was written.
-  bool ResumeMerge(std::map<Guid, std::vector<Seen>>& found, const Guid& ours);
-  void Add(const Guid& guid, std::vector<Seen> seen, bool primary);
+  // Reads all copies of a group's database: a megabyte from each disk.
+  static Result<ldm::DiskGroup> Inspect(const std::vector<Seen>& seen);
+  // Makes an end of a merge that a power cut left half done; true when something was written. `inspected`
+  // gets what was read of the group to know.
+  bool ResumeMerge(std::map<Guid, std::vector<Seen>>& found, const Guid& ours,
+                   std::optional<Result<ldm::DiskGroup>>& inspected);
+  // `inspected`: what Inspect gave for the group a moment ago, where it was asked.
+  void Add(const Guid& guid, std::vector<Seen> seen, bool primary,
+           std::optional<Result<ldm::DiskGroup>> inspected);
   // Brings the disks of the primary group in order when something is due; nothing when all is as it should
   // be.
   std::optional<ldm::DiskGroup> Maintain(const ldm::DiskGroup& inspected, std::vector<Seen>& seen);
