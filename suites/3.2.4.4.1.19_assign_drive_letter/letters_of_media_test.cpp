@@ -1,4 +1,5 @@
 // AssignDriveLetter and FreeDriveLetter on what lies on removable media, and the letter when the medium goes.
+#include "suites/support/dealt_revisions.hpp"
 #include "suites/support/drive_letters.hpp"
 #include "suites/support/mounted_devices.hpp"
 
@@ -114,17 +115,15 @@ TEST_P(LettersOfMedia, StayWithTheDrive) {
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    Both, LettersOfMedia,
-    ::testing::Combine(
-        kBothRevisions,
-        ::testing::Values(Drive{"Removable", "size=72M,media=removable",
-                                "label: dos\nstart=2048, size=16384, type=7\n",
-                                "size=32M,media=removable,filesystem=fat16,volume=SECOND"},
-                          Drive{"UsbStick", "size=24M,bus=usb,media=removable,filesystem=fat16,volume=FIRST",
-                                nullptr, "size=32M,bus=usb,media=removable,filesystem=fat32,volume=SECOND"},
-                          Drive{"Cd", "size=24M,media=cdrom,filesystem=iso9660,volume=FIRST", nullptr,
-                                "size=32M,media=cdrom,filesystem=iso9660,volume=SECOND"},
-                          Drive{"Floppy", "bus=floppy,filesystem=fat12", nullptr, nullptr})),
+    Dealt, LettersOfMedia,
+    ::testing::ValuesIn(Dealt(std::vector{
+        Drive{"Removable", "size=72M,media=removable", "label: dos\nstart=2048, size=16384, type=7\n",
+              "size=32M,media=removable,filesystem=fat16,volume=SECOND"},
+        Drive{"UsbStick", "size=24M,bus=usb,media=removable,filesystem=fat16,volume=FIRST", nullptr,
+              "size=32M,bus=usb,media=removable,filesystem=fat32,volume=SECOND"},
+        Drive{"Cd", "size=24M,media=cdrom,filesystem=iso9660,volume=FIRST", nullptr,
+              "size=32M,media=cdrom,filesystem=iso9660,volume=SECOND"},
+        Drive{"Floppy", "bus=floppy,filesystem=fat12", nullptr, nullptr}})),
     [](const auto& info) {
       return std::string(harness::ToString(std::get<0>(info.param))) + "_" + std::get<1>(info.param).name;
     });

@@ -2,6 +2,7 @@
 // force the volume is formatted.
 #include "harness/guest/guest.hpp"
 #include "harness/guest/held_file.hpp"
+#include "suites/support/dealt_revisions.hpp"
 #include "suites/support/format_disks.hpp"
 #include "suites/support/formatting.hpp"
 #include "suites/support/prepared_volumes.hpp"
@@ -108,7 +109,8 @@ TEST_P(FormatInUse, WhatTheOldFileSystemHeldDoesNotReachTheNewOne) {
   EXPECT_THAT(disk.problems, IsEmpty()) << disk.account;
 }
 
-INSTANTIATE_TEST_SUITE_P(Both, FormatInUse, kBothRevisions, RevisionName());
+INSTANTIATE_TEST_SUITE_P(One, FormatInUse, ::testing::ValuesIn(AtLeast(Revision::kIVolumeClient3)),
+                         RevisionName());
 
 }  // namespace
 }  // namespace dmrp::suites

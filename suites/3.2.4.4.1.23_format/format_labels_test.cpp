@@ -1,4 +1,5 @@
 // Format: labels of every length, with and without the characters that GetInstalledFileSystems forbids.
+#include "suites/support/dealt_revisions.hpp"
 #include "suites/support/format_disks.hpp"
 #include "suites/support/formatting.hpp"
 
@@ -93,9 +94,8 @@ TEST_P(FormatLabels, OfForbiddenCharactersAreRefused) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Both, FormatLabels,
-                         ::testing::Combine(kBothRevisions,
-                                            ::testing::Values(FSTYPE_FAT, FSTYPE_FAT32, FSTYPE_NTFS)),
+INSTANTIATE_TEST_SUITE_P(Dealt, FormatLabels,
+                         ::testing::ValuesIn(Dealt(std::vector{FSTYPE_FAT, FSTYPE_FAT32, FSTYPE_NTFS})),
                          [](const auto& info) {
                            return std::string(harness::ToString(std::get<0>(info.param))) + "_" +
                                   FileSystemName(std::get<1>(info.param));

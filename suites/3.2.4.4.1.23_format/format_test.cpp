@@ -1,4 +1,5 @@
 // Format (3.2.4.4.1.23, 3.2.4.4.3.23): what an accepted call does to objects, notifications and disk.
+#include "suites/support/dealt_revisions.hpp"
 #include "suites/support/format_disks.hpp"
 #include "suites/support/formatting.hpp"
 
@@ -32,14 +33,13 @@ struct FormatSetupName {
   }
 };
 
+// IVolumeClient3 alone knows GPT disks.
 std::vector<FormatSetup> OverRevisions(const std::vector<FormatSetup>& setups) {
+  std::vector<FormatSetup> on_mbr;
   std::vector<FormatSetup> all;
-  for (FormatSetup setup : setups) {
-    if (!setup.place.gpt) {
-      setup.revision = Revision::kIVolumeClient;
-      all.push_back(setup);
-    }
-    setup.revision = Revision::kIVolumeClient3;
+  for (const FormatSetup& setup : setups) (setup.place.gpt ? all : on_mbr).push_back(setup);
+  for (auto& [revision, setup] : Dealt(on_mbr)) {
+    setup.revision = revision;
     all.push_back(setup);
   }
   return all;

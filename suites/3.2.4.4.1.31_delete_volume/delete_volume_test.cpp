@@ -169,7 +169,8 @@ TEST_P(DeleteFormattedVolume, AsksForForceWhileTheVolumeIsInUse) {
   EXPECT_THAT(GroupsOnDisk().groups.at(0).volumes, IsEmpty());
 }
 
-INSTANTIATE_TEST_SUITE_P(Both, DeleteFormattedVolume, kBothRevisions, RevisionName());
+INSTANTIATE_TEST_SUITE_P(One, DeleteFormattedVolume, ::testing::ValuesIn(AtLeast(Revision::kIVolumeClient)),
+                         RevisionName());
 
 class DeleteVolumeRefuses : public DynamicTest, public ::testing::WithParamInterface<Revision> {};
 

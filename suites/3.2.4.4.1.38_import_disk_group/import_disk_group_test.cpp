@@ -377,12 +377,6 @@ TEST_P(ImportDiskGroupOfManyDisks, ShowsEachOfThem) {
 
 INSTANTIATE_TEST_SUITE_P(Both, ImportDiskGroupChecks, kBothRevisions, RevisionName());
 
-// Both revisions in a run of every row, otherwise the one.
-std::vector<Revision> AtLeast(Revision one) {
-  if (!harness::TakesEveryRow()) return {one};
-  return {Revision::kIVolumeClient, Revision::kIVolumeClient3};
-}
-
 INSTANTIATE_TEST_SUITE_P(One, ImportDiskGroupOfLateDisks,
                          ::testing::ValuesIn(AtLeast(Revision::kIVolumeClient3)), RevisionName());
 INSTANTIATE_TEST_SUITE_P(One, ImportDiskGroupOfManyDisks,

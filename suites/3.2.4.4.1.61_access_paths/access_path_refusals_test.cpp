@@ -1,5 +1,6 @@
 // AddAccessPath and DeleteAccessPath of both revisions: each check and each reason of 2.2.1 by itself.
 #include "harness/guest/guest.hpp"
+#include "suites/support/dealt_revisions.hpp"
 #include "suites/support/mounted_folders.hpp"
 #include "suites/support/prepared_volumes.hpp"
 
@@ -242,7 +243,8 @@ TEST_P(AccessPathConditions, RefuseACountThatDiffersFromTheArray) {
   EXPECT_THAT(ObserveAll(session()), Unchanged(before));
 }
 
-INSTANTIATE_TEST_SUITE_P(Both, AccessPathConditions, kBothRevisions, RevisionName());
+INSTANTIATE_TEST_SUITE_P(One, AccessPathConditions, ::testing::ValuesIn(AtLeast(Revision::kIVolumeClient3)),
+                         RevisionName());
 
 // Removable media can leave with the folder: they have no mounted folders.
 class AccessPathsOfRemovableMedia : public DriveLetterTest, public ::testing::WithParamInterface<Revision> {};

@@ -29,4 +29,11 @@ std::vector<std::tuple<Revision, T>> Dealt(const std::vector<T>& values,
   return pairs;
 }
 
+/// The revisions of a test that looks into a case that others cover through both: both in a run of every row,
+/// otherwise the one named.
+inline std::vector<Revision> AtLeast(Revision one) {
+  if (!harness::TakesEveryRow()) return {one};
+  return {Revision::kIVolumeClient, Revision::kIVolumeClient3};
+}
+
 }  // namespace dmrp::suites
