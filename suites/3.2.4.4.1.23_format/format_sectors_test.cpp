@@ -1,6 +1,5 @@
 // Format, quick and full: which sectors are looked at, and what an unreadable one does.
 #include "harness/guest/guest.hpp"
-#include "suites/support/dealt_revisions.hpp"
 #include "suites/support/format_disks.hpp"
 #include "suites/support/formatting.hpp"
 
@@ -94,8 +93,7 @@ TEST_P(FormatSectors, ThatAreUnreadableAreNotNoticedByAQuickFormat) {
   EXPECT_THAT(disk.problems, IsEmpty()) << disk.account;
 }
 
-INSTANTIATE_TEST_SUITE_P(One, FormatSectors, ::testing::ValuesIn(AtLeast(Revision::kIVolumeClient3)),
-                         RevisionName());
+INSTANTIATE_TEST_SUITE_P(Both, FormatSectors, kBothRevisions, RevisionName());
 
 }  // namespace
 }  // namespace dmrp::suites

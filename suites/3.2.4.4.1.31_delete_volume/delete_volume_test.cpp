@@ -169,8 +169,7 @@ TEST_P(DeleteFormattedVolume, AsksForForceWhileTheVolumeIsInUse) {
   EXPECT_THAT(GroupsOnDisk().groups.at(0).volumes, IsEmpty());
 }
 
-INSTANTIATE_TEST_SUITE_P(One, DeleteFormattedVolume, ::testing::ValuesIn(AtLeast(Revision::kIVolumeClient)),
-                         RevisionName());
+INSTANTIATE_TEST_SUITE_P(Both, DeleteFormattedVolume, kBothRevisions, RevisionName());
 
 class DeleteVolumeRefuses : public DynamicTest, public ::testing::WithParamInterface<Revision> {};
 

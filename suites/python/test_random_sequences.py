@@ -24,7 +24,7 @@ MIB = 1 << 20
 QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck), "database": None, "print_blob": True}
 # Hypothesis' first ten sequences are short, whatever their number.
 PROFILES = {
-    "certify": settings(max_examples=15, stateful_step_count=12, derandomize=True,
+    "certify": settings(max_examples=20, stateful_step_count=12, derandomize=True,
                         phases=[Phase.explicit, Phase.generate, Phase.shrink], **QUIET),
     "long": settings(max_examples=100, stateful_step_count=40, **QUIET),
 }
