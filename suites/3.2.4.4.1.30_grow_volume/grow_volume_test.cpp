@@ -1,6 +1,5 @@
 // GrowVolume (3.2.4.4.1.30, 3.2.4.4.3.30).
 #include "harness/guest/guest.hpp"
-#include "suites/support/dealt_revisions.hpp"
 #include "suites/support/volume_data.hpp"
 
 #include <functional>
@@ -181,8 +180,7 @@ TEST_P(GrowVolumeInUse, KeepsTheDataInItsPlace) {
   EXPECT_THAT(PatternProblems(volume.id, 30), IsEmpty());
 }
 
-INSTANTIATE_TEST_SUITE_P(One, GrowVolumeInUse, ::testing::ValuesIn(AtLeast(Revision::kIVolumeClient)),
-                         RevisionName());
+INSTANTIATE_TEST_SUITE_P(Both, GrowVolumeInUse, kBothRevisions, RevisionName());
 
 struct Wrong {
   const char* name;
