@@ -124,10 +124,7 @@ Result<LdmtoolVolume> ParseLdmtoolVolume(const json& answer) {
   auto type = VolumeTypeOf(document.Get<std::string>("type"));
   if (!type) return tl::unexpected(type.error());
   parsed.volume.type = *type;
-  for (const json& partition : document.List("partitions")) {
-    document.Require(partition.is_string());
-    if (partition.is_string()) parsed.partitions.push_back(partition.get<std::string>());
-  }
+  parsed.partitions = document.Strings("partitions");
   if (!document.good()) return NotUnderstood("ldmtool", answer.dump());
   return parsed;
 }
@@ -343,10 +340,7 @@ Result<DynamicLayout> ReadWithLdmLayout(const std::vector<DynamicImage>& images)
     document.Require(each.good());
     layout.groups.push_back(std::move(group));
   }
-  for (const json& problem : document.List("problems")) {
-    document.Require(problem.is_string());
-    if (problem.is_string()) layout.problems.push_back(problem.get<std::string>());
-  }
+  layout.problems = document.Strings("problems");
   if (!document.good()) return NotUnderstood("ldm_layout.py", told->dump());
   return layout;
 }

@@ -80,10 +80,7 @@ GuestfsVolume ParseVolume(Document& parent, const json& value) {
   volume.type = type.value_or(DynamicVolumeType::kSimple);
   volume.size = document.Get<std::uint64_t>("size");
   volume.hint = document.Get<std::string>("hint");
-  for (const json& each : document.List("partitions")) {
-    document.Require(each.is_string());
-    if (each.is_string()) volume.partitions.push_back(each.get<std::string>());
-  }
+  volume.partitions = document.Strings("partitions");
   volume.sha256 = document.Get<std::string>("sha256");
   volume.file_system = ParseFileSystem(document, value);
   parent.Require(document.good());

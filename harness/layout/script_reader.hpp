@@ -63,6 +63,14 @@ class Document {
     good_ = false;
     return {};
   }
+  std::vector<std::string> Strings(const char* name) {
+    std::vector<std::string> strings;
+    for (const nlohmann::json& each : List(name)) {
+      Require(each.is_string());
+      if (each.is_string()) strings.push_back(each.get<std::string>());
+    }
+    return strings;
+  }
   void Require(bool condition) { good_ = good_ && condition; }
   [[nodiscard]] bool good() const { return good_; }
 
